@@ -1,0 +1,69 @@
+"""The library's front door: `troth.check` and `troth.acheck`."""
+
+from __future__ import annotations
+
+from troth.model.endpoint import DEFAULT_PORT, Endpoint
+from troth.model.entry import DEFAULT_DOMAIN
+from troth.model.fingerprint import Fingerprint
+from troth.store.sqlite import SqliteStore
+from troth.tls.check import check_target
+from troth.tls.deadline import DEFAULT_TIMEOUT_S
+from troth.tls.probe import Target
+from troth.tls.proxy import Proxy
+from troth.trust.rejection import require_trusted
+from troth.trust.verdict import Decision
+
+
+def check(
+    store: SqliteStore,
+    endpoint: Endpoint | str,
+    *,
+    starttls: str = "tls",
+    server_name: str = "",
+    domain: str = DEFAULT_DOMAIN,
+    expect: Fingerprint | str | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    proxy: Proxy | str | None = None,
+) -> Decision:
+    """Connect to an endpoint, hold what it presents against the record, and record it.
+
+    Args:
+        store: The trust store.
+        endpoint: `host:port`, or an `Endpoint`.
+        starttls: The STARTTLS protocol to speak first; `tls` for none.
+        server_name: The server name to send; empty for the host's own.
+        domain: The domain of an endpoint that is new.
+        expect: The fingerprint that it must have.
+        timeout_s: The limit of the whole attempt, in seconds.
+        proxy: `http://[user@]host:port`, or a `Proxy`.
+
+    Returns:
+        A decision that trusts.
+
+    Raises:
+        CertificateRejected: It does not trust; `CertificateChanged` and the others carry the decision.
+        Unreachable: There was nothing to decide on.
+        StoreUnusable: The store cannot be used; nothing is trusted.
+    """
+    place = Endpoint.parse(endpoint, default_port=DEFAULT_PORT, protocol=starttls) if isinstance(endpoint, str) else endpoint
+    target = Target(
+        endpoint=place,
+        server_name=server_name,
+        timeout_s=timeout_s,
+        proxy=Proxy.parse(proxy) if isinstance(proxy, str) else proxy,
+    )
+    wanted = Fingerprint.parse(expect) if isinstance(expect, str) else expect
+    return require_trusted(check_target(store, target, domain=domain, expect=wanted))
+
+
+async def acheck(store: SqliteStore, endpoint: Endpoint | str, **options: object) -> Decision:
+    """Do the same as `check` without blocking the event loop; it runs in a thread of its own.
+
+    Raises:
+        CertificateRejected: As `check`.
+        Unreachable: As `check`.
+        StoreUnusable: As `check`.
+    """
+    import asyncio
+
+    return await asyncio.to_thread(check, store, endpoint, **options)  # type: ignore[arg-type]  # the names of `check`

@@ -1,0 +1,1 @@
+"""The commands: one file each. Only the one that is called is imported."""

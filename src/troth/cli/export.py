@@ -1,0 +1,50 @@
+"""`troth export`: write the trust store to a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from troth.cli import common, output
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--format", choices=("toml", "json", "listcerts"), default="toml", help="default: toml")
+    parser.add_argument("--output", "-o", metavar="FILE", help="a new file, for its owner alone (default: standard output)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export everything: pins, tombstones, revocations, policies, certificates."""
+    with common.store() as opened:
+        if args.format == "listcerts":
+            from troth.formats import dump_listcerts
+
+            text = dump_listcerts([(each.endpoint.key, each.slash) for each in opened.listing()])
+        else:
+            from troth import exchange
+            from troth.formats import dump_json, dump_toml
+
+            text = (dump_json if args.format == "json" else dump_toml)(exchange.export(opened))
+    if args.output is None:
+        sys.stdout.write(text)
+        return 0
+    _write(Path(args.output), text)
+    if not args.quiet:
+        output.say(f"exported  {args.output}")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    from troth.errors import BadFile
+
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written.", why=error.strerror or str(error)) from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

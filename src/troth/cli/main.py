@@ -1,0 +1,164 @@
+"""`troth`: finds the command, runs it, and turns failures into a message and an exit code.
+
+The rules of this interface: results go to standard output, everything else to standard error. A message says what
+happened, why, and the next command. `--json` prints one document and nothing else. Nothing is ever asked where there is
+no terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Protocol, cast
+
+from troth.errors.base import TrothError
+
+COMMANDS: dict[str, str] = {
+    "check": "connect to a host, hold its certificate against the record, and record it",
+    "list": "list what is on record",
+    "show": "show everything about one endpoint",
+    "history": "show what happened to the trust in one endpoint",
+    "pin": "trust a certificate, key or CA beforehand",
+    "approve": "release an endpoint from quarantine",
+    "replace": "swap the certificate on record for the one that you expect",
+    "announce": "expect a next certificate",
+    "revoke": "never accept a certificate or key again",
+    "delete": "forget an endpoint",
+    "policy": "show or set how endpoints are checked",
+    "export": "write the trust store to a file",
+    "import": "read trust from a file",
+    "journal": "verify or export the record of every change",
+    "completion": "print the shell's completion script",
+    "demo": "see it all happen, on this machine, with a real TLS server",
+}
+
+EXIT_CODES = """exit codes:
+  0  ok
+  1  a negative answer: not found
+  2  the words of the call cannot be used
+  3  rejected: the certificate is not the trusted one
+  4  waits for approval
+  5  unreachable, or out of time
+  6  not authenticated or not allowed
+  7  the configuration or the trust store cannot be used
+130  interrupted
+"""
+
+
+class Command(Protocol):
+    """What each file of this folder holds."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Run, and give the exit code."""
+
+
+def entry() -> NoReturn:
+    """Run the `troth` command line of this process."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line and give its exit code."""
+    return guarded(lambda: _dispatch(list(argv)), as_json="--json" in argv)
+
+
+def guarded(run: object, *, as_json: bool) -> int:
+    """Run something, and turn what goes wrong into a message and an exit code; there is never a traceback."""
+    try:
+        code = cast("int", run())  # type: ignore[operator]
+        sys.stdout.flush()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except TrothError as error:
+        from troth.cli.output import complain
+
+        complain(error, as_json=as_json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; nothing that was not confirmed was stored\n")
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`troth list | head`): there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001  # a traceback helps no administrator; the code can be searched for
+        from troth.cli.output import complain_unforeseen
+
+        return complain_unforeseen(error, as_json=as_json)
+    return code
+
+
+def load(name: str) -> Command:
+    """Import one command."""
+    return cast("Command", importlib.import_module(f"troth.cli.{name}_" if name in ("import",) else f"troth.cli.{name}"))
+
+
+def parser_for(name: str) -> argparse.ArgumentParser:
+    """Make the parser of one command."""
+    parser = argparse.ArgumentParser(
+        prog=f"troth {name}",
+        description=_sentence(COMMANDS[name]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
+    parser.add_argument("--home", metavar="DIR", help="the folder of the trust store (default: $TROTH_HOME, else XDG)")
+    load(name).configure(parser)
+    return parser
+
+
+def usage() -> str:
+    """Give the text of `troth --help`."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {about}" for name, about in COMMANDS.items())
+    return (
+        "usage: troth COMMAND …\n\n"
+        "Keeps the trust between a management server and the hosts it works with.\n\n"
+        f"commands:\n{rows}\n\n"
+        "troth COMMAND --help tells all about one command. ncs speaks the incumbent's grammar.\n\n"
+        f"{EXIT_CODES}\n"
+        "example:\n"
+        "  troth check ise.example.com\n"
+        "  troth replace ise.example.com --expect sha256:…\n"
+    )
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        if len(argv) > 1 and argv[1] in COMMANDS:
+            parser_for(argv[1]).print_help()
+            return 0
+        sys.stdout.write(usage())
+        return 0 if argv else 2
+    if argv[0] in ("--version", "-V", "version"):
+        from troth._version import __version__
+
+        sys.stdout.write(f"troth {__version__}\n")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        return _unknown(name)
+    args = parser_for(name).parse_args(argv[1:])
+    if args.home:
+        os.environ["TROTH_HOME"] = args.home
+    return load(name).run(args)
+
+
+def _unknown(name: str) -> int:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean: troth {near[0]}" if near else "see: troth --help"
+    sys.stderr.write(f"error: {ascii(name)[1:-1]!r} is no command of troth; {hint}\n")
+    return 2
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

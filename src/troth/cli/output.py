@@ -1,0 +1,76 @@
+"""How the commands speak: documents, tables, messages. Colour only on a terminal, and never where NO_COLOR is set."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from troth.errors.base import TrothError
+
+_STYLES = {"bad": "31;1", "good": "32", "warn": "33", "dim": "2", "strong": "1"}
+
+
+def document(schema: str, **fields: object) -> None:
+    """Print one JSON document that names its schema."""
+    json.dump({"schema": schema, **fields}, sys.stdout, indent=2, ensure_ascii=True)
+    sys.stdout.write("\n")
+
+
+def say(text: str = "") -> None:
+    """Print one line of the result."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Print one line beside the result, to standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Colour a text, if the stream is a terminal and nobody objects."""
+    out = sys.stdout if stream is None else stream
+    wanted = os.environ.get("FORCE_COLOR") or (out.isatty() and "NO_COLOR" not in os.environ)
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if wanted and os.environ.get("TERM") != "dumb" else text
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print columns, as wide as their widest cell."""
+    lines = [tuple(header), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]
+    say(styled(text[0], "dim"))
+    sys.stdout.write("".join(line + "\n" for line in text[1:]))
+
+
+def complain(error: TrothError, *, as_json: bool) -> None:
+    """Print a failure to standard error: what, why, next; or as an RFC 9457 document."""
+    if as_json:
+        json.dump(error.problem(), sys.stderr, indent=2, ensure_ascii=True)
+        sys.stderr.write("\n")
+        return
+    note(f"{styled('error:', 'bad', sys.stderr)} {error.what} [{error.code}]")
+    if error.why:
+        note(f"  why:  {error.why}")
+    if error.next_command:
+        note(f"  next: {error.next_command}")
+
+
+def complain_unforeseen(error: Exception, *, as_json: bool) -> int:
+    """Print a failure that no one foresaw; `TROTH_DEBUG=1` adds the traceback."""
+    if os.environ.get("TROTH_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:300]}"
+    unforeseen = TrothError(
+        "Something went wrong that Troth did not foresee; nothing was trusted.",
+        why=why,
+        next_command="run it again with TROTH_DEBUG=1 set, and report what it prints",
+    )
+    complain(unforeseen, as_json=as_json)
+    return unforeseen.exit_code

@@ -1,0 +1,31 @@
+"""`troth replace`: probe, compare, and swap in one transaction; there is no moment of blind trust."""
+
+from __future__ import annotations
+
+import argparse
+
+from troth.cli import common
+from troth.cli.pin import changed
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    common.add_endpoint(parser)
+    common.add_expect(parser, required=True, about="the fingerprint (certificate or key) of the host's new certificate")
+    common.add_connection(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at the host, and trust what it presents if it is what is expected."""
+    from troth import manage
+    from troth.model.fingerprint import Fingerprint
+    from troth.tls.probe import probe
+
+    fingerprint = Fingerprint.parse(args.expect)
+    with common.store() as opened:
+        entry = common.entry(opened, args)
+        presented, _ = probe(common.target(args, entry.endpoint, server_name=entry.server_name))
+        done = manage.replace(opened, entry, presented.leaf, fingerprint)
+    line = f"replaced  {entry.endpoint}  {done.view.fingerprint}"
+    old = [str(pin.fingerprint) for pin in done.before.current]
+    return changed("troth.replace/1", args, line, done.after, old=old, new=str(done.view.fingerprint))

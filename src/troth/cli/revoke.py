@@ -1,0 +1,41 @@
+"""`troth revoke`: never accept a certificate or key again, anywhere."""
+
+from __future__ import annotations
+
+import argparse
+
+from troth.cli import common, output
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "what", metavar="ENDPOINT|FINGERPRINT", help="a fingerprint, or an endpoint whose certificates and keys are meant"
+    )
+    parser.add_argument("--starttls", choices=common.STARTTLS, metavar="PROTOCOL", help=", ".join(common.STARTTLS))
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the journal")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Revoke, and say where it was trusted."""
+    from troth import manage
+    from troth.errors import BadFingerprint
+
+    with common.store() as opened:
+        try:
+            fingerprint = common.Fingerprint.parse(args.what)
+        except BadFingerprint:
+            if args.what.lower().startswith("sha256"):
+                raise
+            args.endpoint = args.what
+            entry = common.entry(opened, args)
+            revoked, places = manage.revoke_entry(opened, entry, reason=args.reason), (entry.endpoint,)
+        else:
+            revoked, places = [fingerprint], opened.revoke(fingerprint, reason=args.reason)
+    if args.json:
+        output.document("troth.revoke/1", revoked=[str(each) for each in revoked], endpoints=[str(each) for each in places])
+    elif not args.quiet:
+        for each in revoked:
+            output.say(f"revoked  {each}")
+        output.say("  it was trusted at " + ", ".join(str(each) for each in places) if places else "  it was trusted nowhere")
+    return 0

@@ -1,0 +1,161 @@
+"""Every failure that Troth reports: what happened, why, and the command that comes next.
+
+Each class owns a stable code that can be searched for, the exit code of the command line, and the slug of its
+RFC 9457 problem type. The codes never change their meaning; the words may.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+PROBLEM_TYPE_PREFIX = "urn:troth:problem:"
+
+
+class TrothError(Exception):
+    """Base of every failure: says what happened, why, and what to do next.
+
+    Args:
+        what: One sentence that says what happened.
+        why: The reason, where it is known.
+        next_command: The command (or action) that comes next, ready to be pasted.
+        details: Fields for programs; they appear in the RFC 9457 document, never a secret among them.
+    """
+
+    code: ClassVar[str] = "TROTH-100"
+    slug: ClassVar[str] = "failure"
+    title: ClassVar[str] = "The command failed"
+    exit_code: ClassVar[int] = 1
+    status: ClassVar[int] = 500
+
+    def __init__(self, what: str, *, why: str = "", next_command: str = "", details: dict[str, object] | None = None):
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.next_command = next_command
+        self.details: dict[str, object] = dict(details or {})
+
+    def __str__(self) -> str:
+        """Give the whole message in one line, as a log or a traceback shows it."""
+        text = f"{self.what} ({self.why})" if self.why else self.what
+        return f"{text} [{self.code}]"
+
+    def problem(self) -> dict[str, object]:
+        """Give the failure as an RFC 9457 problem document."""
+        document: dict[str, object] = {
+            "type": PROBLEM_TYPE_PREFIX + self.slug,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.what,
+            "code": self.code,
+            "exit_code": self.exit_code,
+        }
+        if self.why:
+            document["why"] = self.why
+        if self.next_command:
+            document["next_command"] = self.next_command
+        return {**document, **self.details}
+
+
+class BadInput(TrothError):
+    """The words of a call cannot be used as they are."""
+
+    code, slug, exit_code, status = "TROTH-200", "bad-input", 2, 400
+    title = "The input cannot be used"
+
+
+class BadEndpoint(BadInput):
+    """A host, port or protocol is not one that Troth can connect to without guessing."""
+
+    code, slug = "TROTH-201", "bad-endpoint"
+    title = "The endpoint cannot be used"
+
+
+class BadFingerprint(BadInput):
+    """A fingerprint is not a SHA-256 fingerprint in any known notation."""
+
+    code, slug = "TROTH-202", "bad-fingerprint"
+    title = "The fingerprint cannot be used"
+
+
+class BadCertificate(BadInput):
+    """Bytes are not a certificate that can be read without guessing."""
+
+    code, slug = "TROTH-203", "bad-certificate"
+    title = "The certificate cannot be read"
+
+
+class BadFile(BadInput):
+    """A file cannot be imported; nothing of it was taken over."""
+
+    code, slug = "TROTH-204", "bad-file"
+    title = "The file cannot be used"
+
+
+class NotFound(TrothError):
+    """What was asked for is not there."""
+
+    code, slug, exit_code, status = "TROTH-101", "not-found", 1, 404
+    title = "Not found"
+
+
+class Unreachable(TrothError):
+    """No TLS connection could be made."""
+
+    code, slug, exit_code, status = "TROTH-501", "unreachable", 5, 502
+    title = "The host could not be reached"
+
+
+class TimedOut(Unreachable):
+    """The time limit ran out before there was a verdict."""
+
+    code, slug, status = "TROTH-502", "timed-out", 504
+    title = "The time limit ran out"
+
+
+class ProtocolViolation(Unreachable):
+    """The peer broke the protocol, or would not start TLS."""
+
+    code, slug = "TROTH-503", "protocol-violation"
+    title = "The peer did not keep to the protocol"
+
+
+class NotAllowed(TrothError):
+    """The caller is not authenticated, or may not do this."""
+
+    code, slug, exit_code, status = "TROTH-601", "not-allowed", 6, 403
+    title = "Not allowed"
+
+
+class ConfigUnusable(TrothError):
+    """The configuration cannot be used."""
+
+    code, slug, exit_code, status = "TROTH-700", "configuration-unusable", 7, 500
+    title = "The configuration cannot be used"
+
+
+class StoreUnusable(TrothError):
+    """The trust store cannot be read or written: nothing is trusted, and nothing is learned."""
+
+    code, slug, exit_code, status = "TROTH-710", "store-unusable", 7, 503
+    title = "The trust store cannot be used"
+
+
+class StoreVanished(StoreUnusable):
+    """The trust store was here before and is gone."""
+
+    code, slug = "TROTH-711", "store-vanished"
+    title = "The trust store is gone"
+
+
+class StoreRolledBack(StoreUnusable):
+    """The trust store is older than what this machine has already seen of it."""
+
+    code, slug = "TROTH-712", "store-rolled-back"
+    title = "The trust store was rolled back"
+
+
+class StoreVersion(StoreUnusable):
+    """The trust store was written by a newer Troth, or is no trust store at all."""
+
+    code, slug = "TROTH-713", "store-version"
+    title = "The trust store is of another version"

@@ -1,0 +1,1 @@
+"""The frozen values that everything else speaks in. Nothing here does I/O."""

@@ -1,0 +1,83 @@
+"""Where the trust store lies, and whether its place is safe to trust."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from troth.errors import ConfigUnusable, StoreUnusable
+
+
+def default_path() -> Path:
+    """Give the database file: `$TROTH_HOME/trust.db`, else `$XDG_DATA_HOME/troth/trust.db`.
+
+    Raises:
+        ConfigUnusable: No variable names a place, and there is no home directory.
+    """
+    home = os.environ.get("TROTH_HOME")
+    if home:
+        return Path(home) / "trust.db"
+    data = os.environ.get("XDG_DATA_HOME")
+    if data and Path(data).is_absolute():
+        return Path(data) / "troth" / "trust.db"
+    try:
+        return Path.home() / ".local" / "share" / "troth" / "trust.db"
+    except RuntimeError:
+        raise ConfigUnusable(
+            "There is no place for the trust store: this account has no home directory.",
+            next_command="export TROTH_HOME=/var/lib/troth",
+        ) from None
+
+
+def witness_path(database: Path) -> Path:
+    """Give the file that remembers that there is a store, and how far it had come."""
+    return database.with_name(database.stem + ".witness")
+
+
+def lock_path(database: Path) -> Path:
+    """Give the file that is locked while the store is made or migrated."""
+    return database.with_name(database.stem + ".lock")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder, for its owner alone.
+
+    Raises:
+        StoreUnusable: It cannot be made, or others may write in it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = folder.stat()
+    except OSError as error:
+        raise StoreUnusable(
+            f"The folder {folder} for the trust store cannot be used.",
+            why=error.strerror or str(error),
+            next_command="export TROTH_HOME=FOLDER, for a folder that you may write in",
+        ) from None
+    if mode.st_mode & stat.S_IWOTH and not mode.st_mode & stat.S_ISVTX:
+        raise StoreUnusable(
+            f"The folder {folder} may be written by everyone, so nothing in it can be trusted.",
+            next_command=f"chmod o-w {folder}",
+        )
+
+
+def require_private(file: Path) -> None:
+    """Refuse a store that others could have written.
+
+    Raises:
+        StoreUnusable: The file is no plain file, belongs to somebody else, or others may write it.
+    """
+    found = file.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreUnusable(f"{file} is not a plain file; a trust store is never reached through a link.")
+    if found.st_uid not in (0, os.geteuid()):
+        raise StoreUnusable(
+            f"{file} belongs to another user (uid {found.st_uid}), so what it says cannot be trusted.",
+            next_command=f"chown {os.geteuid()} {file}, if you know how it came there",
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreUnusable(
+            f"{file} may be written by others, so what it says cannot be trusted.",
+            next_command=f"troth journal verify after: chmod go-w {file}",
+        )

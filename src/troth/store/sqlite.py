@@ -1,0 +1,380 @@
+"""The trust store in SQLite: the standard library alone, safe under many writers and under SIGKILL.
+
+Every decision is one transaction: the entry is read, judged, written and journalled while the write lock is held, so of
+two parallel first uses that see different certificates exactly one wins, and the other is told "changed".
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from troth.model.certificate import CertificateView
+from troth.model.endpoint import Endpoint
+from troth.model.entry import Entry, Policy
+from troth.model.fingerprint import Fingerprint
+from troth.store import journal, queries, rows
+from troth.store.connection import Database, map_errors
+from troth.trust.decide import decide, holds
+from troth.trust.record import after
+from troth.trust.verdict import ChainOutcome, Decision, Facts, Presented, Verdict
+from troth.trust.weakness import weaknesses
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Give the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class SqliteStore:
+    """The trust store in one SQLite file. Make it with `SqliteStore.open`; threads may share it.
+
+    Args:
+        database: The opened file.
+        clock: Gives the time of decisions.
+        actor: Who is named in the journal; by default the system's user.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now, actor: str = ""):
+        self._database = database
+        self._clock = clock
+        self._pending: tuple[int, bytes] | None = None
+        self._one_writer = threading.RLock()
+        self.actor = actor or _user()
+        self.origin = f"{Path(sys.argv[0] or 'python').name}@{socket.gethostname()}"
+
+    @classmethod
+    def open(cls, path: str | Path, *, clock: Clock = utc_now, actor: str = "") -> SqliteStore:
+        """Open the store, and make it if there never was one.
+
+        Raises:
+            StoreUnusable: It cannot be used, vanished, was rolled back, or is of another version.
+        """
+        database = Database(Path(path).absolute())
+        database.open()
+        return cls(database, clock=clock, actor=actor)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._database.close()
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._database.path
+
+    def now(self) -> datetime:
+        """Give the time by the store's clock."""
+        return self._clock()
+
+    def version(self) -> bytes:
+        """Give a token that differs after every change by any process; cheap enough for every connection."""
+        with map_errors(self.path):
+            return self._database.version()
+
+    # Reading
+
+    def entry(self, endpoint: Endpoint) -> Entry | None:
+        """Read what is on record about an endpoint."""
+        with self._reading() as connection:
+            return rows.select_entry(connection, endpoint)
+
+    def find(self, host: str, port: int) -> tuple[Entry, ...]:
+        """Read the entries at a host and port, whatever protocol they are for."""
+        with self._reading() as connection:
+            return tuple(rows.select_entries(connection, "e.host = ? AND e.port = ?", (host, port)))
+
+    def at_host(self, host: str) -> tuple[Entry, ...]:
+        """Read the entries of a host, at all its ports."""
+        with self._reading() as connection:
+            return tuple(rows.select_entries(connection, "e.host = ?", (host,)))
+
+    def entries(self) -> Iterator[Entry]:
+        """Read every entry, tombstones too."""
+        with self._reading() as connection:
+            yield from rows.select_entries(connection)
+
+    def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[queries.Listed]:
+        """Read one line per entry, ordered by host and port."""
+        with self._reading() as connection:
+            return list(queries.listing(connection, domain=domain, deleted=deleted))
+
+    def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
+        """Read a kept certificate."""
+        with self._reading() as connection:
+            return queries.certificate(connection, fingerprint)
+
+    def holders(self, spki: Fingerprint, *, but: Endpoint) -> tuple[Endpoint, ...]:
+        """Find the other endpoints that are on record with a key."""
+        with self._reading() as connection:
+            return queries.holders(connection, spki, but=but)
+
+    def domain_policy(self, domain: str) -> Policy:
+        """Give a domain's policy; one that was never set has the defaults."""
+        with self._reading() as connection:
+            return self._policy(connection, domain)
+
+    def has_policy(self, domain: str) -> bool:
+        """Whether somebody set a domain's policy here."""
+        with self._reading() as connection:
+            return connection.execute("SELECT 1 FROM policy WHERE domain = ?", (domain,)).fetchone() is not None
+
+    def policy(self, endpoint: Endpoint, domain: str) -> tuple[Policy, Entry | None]:
+        """Give the policy in force at an endpoint, and its entry; `domain` counts for strangers only."""
+        with self._reading() as connection:
+            entry = rows.select_entry(connection, endpoint)
+            return self._in_force(connection, entry, domain), entry
+
+    def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
+        """Read what was revoked: fingerprint, when, by whom, why."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT * FROM revocation ORDER BY revoked_at").fetchall()
+            return [(Fingerprint(fp), rows.from_us(at) or self.now(), who, why) for fp, at, who, why in found]
+
+    def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[journal.Record]:
+        """Read the journal, in order."""
+        with self._reading() as connection:
+            yield from _records(connection, subject, since)
+
+    # Deciding and changing
+
+    def judge(
+        self,
+        endpoint: Endpoint,
+        presented: Presented,
+        *,
+        domain: str = "system",
+        chain: ChainOutcome | None = None,
+        expect: Fingerprint | None = None,
+    ) -> Decision:
+        """Decide about what was presented, and record it, in one transaction.
+
+        Args:
+            endpoint: Where.
+            presented: What was presented.
+            domain: The domain of an endpoint that is new.
+            chain: The outcome of the chain's verification on this connection, where there was one.
+            expect: The fingerprint that somebody vouched for.
+
+        Raises:
+            StoreUnusable: The record could not be read or written; then nothing is trusted.
+        """
+        now = self.now()
+        with self._writing() as connection:
+            entry = rows.select_entry(connection, endpoint)
+            policy = self._in_force(connection, entry, domain)
+            facts = self._facts(connection, endpoint, presented, entry, chain=chain, expect=expect)
+            decision = decide(endpoint, presented, entry, policy, now, facts)
+            changed = after(decision, now=now, actor=self.actor, domain=domain)
+            if changed is not None:
+                rows.write_certificate(connection, presented.leaf)
+                note = {"why": decision.why, "address": presented.address}
+                self.rewrite(connection, decision.verdict.value, entry, changed, note)
+            return decision
+
+    def change(
+        self,
+        endpoint: Endpoint,
+        action: str,
+        step: Callable[[Entry | None], Entry],
+        *,
+        certificates: Iterable[CertificateView] = (),
+        note: Mapping[str, object] | None = None,
+    ) -> Entry:
+        """Change one entry in one journalled transaction; an exception in `step` changes nothing.
+
+        Args:
+            endpoint: Which entry.
+            action: What the journal calls it.
+            step: Gives the entry after for the entry before.
+            certificates: Certificates to keep with it.
+            note: The evidence, for the journal.
+        """
+        with self._writing() as connection:
+            entry = rows.select_entry(connection, endpoint)
+            changed = step(entry)
+            for view in certificates:
+                rows.write_certificate(connection, view)
+            self.rewrite(connection, action, entry, changed, note)
+            return changed
+
+    def keep_certificate(self, view: CertificateView) -> None:
+        """Keep a certificate's bytes; this trusts nothing."""
+        with self._writing() as connection:
+            rows.write_certificate(connection, view)
+
+    def revoke(self, fingerprint: Fingerprint, *, reason: str = "") -> tuple[Endpoint, ...]:
+        """Revoke a certificate or key everywhere, for ever; give the endpoints whose pins it revoked."""
+        from troth.store.revoke import revoke
+
+        with self._writing() as connection:
+            return revoke(self, connection, fingerprint, reason)
+
+    def set_domain_policy(self, domain: str, policy: Policy) -> None:
+        """Set a domain's policy."""
+        with self._writing() as connection:
+            values = (policy.mode.value, policy.pin.value, policy.expired.value)
+            connection.execute(
+                "INSERT INTO policy VALUES (?, ?, ?, ?) ON CONFLICT (domain) DO UPDATE SET mode = excluded.mode,"
+                " pin = excluded.pin, expired = excluded.expired",
+                (domain, *values),
+            )
+            self.journal(connection, "policy", domain, {"after": list(values)})
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction for many changes: all of them are kept, or none (imports, scans)."""
+        with self._writing() as connection:
+            yield connection
+
+    def journal(
+        self, connection: sqlite3.Connection, action: str, subject: str, detail: Mapping[str, object]
+    ) -> None:
+        """Add a record to the journal, inside the transaction that makes the change."""
+        head = self._pending or connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        seq, previous = head or (0, journal.GENESIS)
+        record = journal.seal(
+            previous,
+            seq=seq + 1,
+            at=rows.to_us(self.now()) or 0,
+            actor=self.actor,
+            origin=self.origin,
+            action=action,
+            subject=subject,
+            detail=dict(detail),
+        )
+        connection.execute(
+            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.seq,
+                record.at,
+                record.actor,
+                record.origin,
+                action,
+                subject,
+                journal.canonical(record.detail),
+                record.previous,
+                record.hash,
+            ),
+        )
+        self._pending = (record.seq, record.hash)
+
+    def rewrite(
+        self,
+        connection: sqlite3.Connection,
+        action: str,
+        before: Entry | None,
+        changed: Entry,
+        note: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write an entry inside a transaction, and journal it; a mere sighting is not journalled."""
+        rows.write_entry(connection, changed)
+        state = rows.trust_state(changed)
+        if before is not None and rows.trust_state(before) == state and action in _SIGHTINGS:
+            return
+        self.journal(connection, action, subject_of(changed.endpoint), {**(note or {}), "after": state})
+
+    # Inside
+
+    def _facts(
+        self,
+        connection: sqlite3.Connection,
+        endpoint: Endpoint,
+        presented: Presented,
+        entry: Entry | None,
+        *,
+        chain: ChainOutcome | None,
+        expect: Fingerprint | None,
+    ) -> Facts:
+        plain = Facts(chain=chain, expect=expect)
+        settled = entry is not None and entry.known and entry.presented == presented.leaf.fingerprint
+        # A revocation clears `presented` and revokes the pins, so what matched the last time needs no further question.
+        if settled and entry is not None and any(holds(pin, presented, plain) for pin in entry.current):
+            return plain
+        facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=expect)
+        return replace(facts, weaknesses=tuple(weak.text for weak in weaknesses(presented.leaf)))
+
+    def _policy(self, connection: sqlite3.Connection, domain: str) -> Policy:
+        row = connection.execute("SELECT mode, pin, expired FROM policy WHERE domain = ?", (domain,)).fetchone()
+        return rows.policy_from(row) if row else Policy()
+
+    def _in_force(self, connection: sqlite3.Connection, entry: Entry | None, domain: str) -> Policy:
+        policy = self._policy(connection, entry.domain if entry else domain)
+        return entry.override.over(policy) if entry else policy
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with map_errors(self.path):
+            yield self._database.connection()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._one_writer, map_errors(self.path):
+            connection = self._database.connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            self._pending = None
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._pending = None
+                raise
+            if self._pending is not None:
+                self._database.note(*self._pending)
+                self._pending = None
+
+
+_SIGHTINGS = frozenset(verdict.value for verdict in Verdict)
+
+
+def subject_of(endpoint: Endpoint) -> str:
+    """Name an endpoint in the journal: its text, and its protocol where that is not plain TLS."""
+    return str(endpoint) if endpoint.protocol == "tls" else f"{endpoint}/{endpoint.protocol}"
+
+
+def _records(connection: sqlite3.Connection, subject: str | None, since: int) -> Iterator[journal.Record]:
+    import json
+
+    query = "SELECT * FROM journal WHERE seq > ? AND (?2 IS NULL OR subject = ?2) ORDER BY seq"
+    for seq, at, actor, origin, action, about, detail, previous, digest in connection.execute(query, (since, subject)):
+        yield journal.Record(
+            seq=seq,
+            at=at,
+            actor=actor,
+            origin=origin,
+            action=action,
+            subject=about,
+            detail=json.loads(detail),
+            previous=previous,
+            hash=digest,
+        )
+
+
+def _user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"

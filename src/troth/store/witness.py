@@ -1,0 +1,60 @@
+"""The witness: a small file beside the store that says which store is here, and how far its journal had come.
+
+A database that vanished looks like one that never was, and an old copy of it like a good one: both would make every
+host a stranger again (or revive what was revoked). The witness is what tells them apart. It is written after each
+commit, never before, so it can lag behind the journal but not run ahead of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from troth.errors import StoreUnusable
+
+_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Which store was here, and the last record of its journal that is known."""
+
+    store: str
+    seq: int
+    hash: str
+
+
+def read(path: Path) -> Witness | None:
+    """Read the witness; None if there is none.
+
+    Raises:
+        StoreUnusable: It is there and cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreUnusable(f"{path} cannot be read.", why=error.strerror or str(error)) from None
+    try:
+        fields = json.loads(data)
+        return Witness(str(fields["store"]), int(fields["seq"]), str(fields["hash"]))
+    except (ValueError, KeyError, TypeError):
+        raise StoreUnusable(
+            f"{path} is damaged, so it cannot be told whether the trust store is complete.",
+            next_command="troth journal verify --reanchor",
+        ) from None
+
+
+def write(path: Path, witness: Witness, *, durable: bool = False) -> None:
+    """Write the witness in place, in one write of one size, so that no reader sees half of it."""
+    text = json.dumps({"store": witness.store, "seq": witness.seq, "hash": witness.hash})
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(handle, text.ljust(_SIZE - 1).encode() + b"\n", 0)
+        if durable:
+            os.fsync(handle)
+    finally:
+        os.close(handle)

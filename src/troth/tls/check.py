@@ -1,0 +1,106 @@
+"""Check an endpoint: probe it, decide, record. The same path serves the command, the library and the pages."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+from troth.model.certificate import CertificateView
+from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Pin, PinKind, PinState, Policy
+from troth.model.fingerprint import Fingerprint
+from troth.store.sqlite import SqliteStore
+from troth.tls.base import anchor, client_context
+from troth.tls.probe import Target, probe
+from troth.trust.decide import holds
+from troth.trust.verdict import ChainOutcome, Decision, Presented
+
+_HELD = (PinState.CURRENT, PinState.NEXT)
+
+
+def check_target(
+    store: SqliteStore, target: Target, *, domain: str = DEFAULT_DOMAIN, expect: Fingerprint | None = None
+) -> Decision:
+    """Connect, decide, and record; the decision is returned, also one that rejects.
+
+    Args:
+        store: The trust store.
+        target: Where, and how to get there.
+        domain: The domain of an endpoint that is new.
+        expect: The fingerprint that somebody vouched for.
+
+    Raises:
+        Unreachable: There was nothing to decide on.
+        UnreadableCertificate: What was presented cannot be read.
+        StoreUnusable: The store cannot be used; nothing is trusted.
+    """
+    policy, entry = store.policy(target.endpoint, domain)
+    if entry is not None and entry.server_name and not target.server_name:
+        target = _with_name(target, entry.server_name)
+    if policy.mode is CheckMode.CA or (entry is not None and _issuers(entry)):
+        presented, outcome = _verified(store, target, policy, entry, entry.domain if entry else domain)
+    else:
+        presented, _ = probe(target, refuse=refusal(entry) if expect is None else None)
+        outcome = None
+    return store.judge(target.endpoint, presented, domain=domain, chain=outcome, expect=expect)
+
+
+def refusal(entry: Entry | None) -> Callable[[bytes], bool] | None:
+    """Give the test that ends a handshake early: a leaf that no pin on record can hold on to."""
+    if entry is None or entry.state is not EntryState.ACTIVE or not entry.known or _issuers(entry):
+        return None
+    pins = entry.having(*_HELD, PinState.REVOKED)
+
+    def refuse(leaf: bytes) -> bool:
+        presented = Presented(leaf=CertificateView.from_der(leaf))
+        held = next((pin for pin in pins if holds(pin, presented)), None)
+        return held is None or held.state is PinState.REVOKED
+
+    return refuse
+
+
+def _verified(
+    store: SqliteStore, target: Target, policy: Policy, entry: Entry | None, domain: str
+) -> tuple[Presented, ChainOutcome]:
+    """Shake hands with a context that verifies; if it refuses, look at what was presented with one that does not."""
+    from troth.tls.authority import verifying_context, with_revocation
+
+    context = verifying_context(store, policy, entry, domain)
+    try:
+        presented, seen = probe(target, context=context)
+    except ssl.SSLCertVerificationError as error:
+        presented, _ = probe(target)
+        return presented, ChainOutcome(valid=False, reason=chain_reason(error, target.verified_name))
+    issuers = frozenset(CertificateView.from_der(each).spki for each in seen.path[1:] or seen.path)
+    outcome = ChainOutcome(valid=True, issuers=issuers, reason=_led_to(seen.path))
+    return presented, with_revocation(store, target, policy, domain, seen, outcome)
+
+
+def issuer_context(store: SqliteStore, entry: Entry) -> ssl.SSLContext:
+    """Make the context in which a pinned issuer's certificate is the only anchor, and the name must match."""
+    context = client_context()
+    views = [store.certificate(pin.certificate) for pin in _issuers(entry)]
+    anchor(context, [view.der for view in views if view is not None], any_time=False)
+    context.check_hostname = True
+    return context
+
+
+def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:
+    """Say what is wrong with a chain, for an administrator."""
+    text = error.verify_message or str(error)
+    if error.verify_code in (62, 64):
+        return f"the certificate is not for the name {name}"
+    return text.rstrip(".")
+
+
+def _issuers(entry: Entry) -> list[Pin]:
+    return [pin for pin in entry.having(*_HELD) if pin.kind is PinKind.ISSUER]
+
+
+def _led_to(path: tuple[bytes, ...]) -> str:
+    return f"the chain leads to {CertificateView.from_der(path[-1]).subject}" if path else "the chain is valid"
+
+
+def _with_name(target: Target, server_name: str) -> Target:
+    return Target(
+        endpoint=target.endpoint, server_name=server_name, timeout_s=target.timeout_s, proxy=target.proxy
+    )

@@ -1,0 +1,1 @@
+"""Pure decisions about trust. Nothing here does I/O: values in, values out."""

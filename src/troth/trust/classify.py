@@ -1,0 +1,29 @@
+"""What a change looks like. A class helps a person to judge; no class makes a change acceptable.
+
+The order is that of danger: what points at an attack is said before what points at a renewal.
+"""
+
+from __future__ import annotations
+
+from troth.model.entry import Entry, PinState
+from troth.trust.verdict import ChangeClass, Facts, Presented
+
+
+def classify(presented: Presented, entry: Entry | None, facts: Facts) -> ChangeClass:
+    """Name what the change from `facts.old` to the presented certificate looks like."""
+    leaf, old = presented.leaf, facts.old
+    if facts.holders and not (old and old.spki == leaf.spki):
+        return ChangeClass.OTHER_HOST_KEY
+    if entry and any(leaf.fingerprint == pin.certificate for pin in entry.having(PinState.RETIRED)):
+        return ChangeClass.RETIRED_RETURNED
+    if old is not None and old.spki == leaf.spki:
+        return ChangeClass.SAME_KEY
+    if facts.weaknesses:
+        return ChangeClass.WEAK_KEY
+    if facts.old_chain_valid and not (facts.chain and facts.chain.valid):
+        return ChangeClass.CA_DOWNGRADED
+    if old is None:
+        return ChangeClass.DIFFERENT_ISSUER
+    if old.self_issued and leaf.self_issued:
+        return ChangeClass.SELF_SIGNED_REPLACED
+    return ChangeClass.SAME_ISSUER if old.issuer_der == leaf.issuer_der else ChangeClass.DIFFERENT_ISSUER

@@ -1,0 +1,143 @@
+"""What a decision is made of, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from troth.model.certificate import CertificateView
+from troth.model.endpoint import Endpoint
+from troth.model.entry import Entry, Pin, Policy
+from troth.model.fingerprint import Fingerprint
+
+
+class Verdict(StrEnum):
+    """The outcome of holding a presented certificate against the record."""
+
+    MATCH = "match"
+    FIRST_USE = "first-use"
+    RENEWED = "renewed"
+    PROMOTED = "promoted"
+    UNCHECKED = "unchecked"
+    CHANGED = "changed"
+    REVOKED = "revoked"
+    UNAPPROVED = "unapproved"
+    EXPIRED = "expired-by-policy"
+    INVALID_CHAIN = "invalid-chain"
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the verdict trusts the certificate (unless the mode only observes)."""
+        return self in _ACCEPTING
+
+
+_ACCEPTING = frozenset({Verdict.MATCH, Verdict.FIRST_USE, Verdict.RENEWED, Verdict.PROMOTED, Verdict.UNCHECKED})
+
+
+class ChangeClass(StrEnum):
+    """What a change looks like; it never makes one acceptable."""
+
+    NOT_EXPECTED = "not-the-expected-fingerprint"
+    OTHER_HOST_KEY = "another-known-hosts-key"
+    RETIRED_RETURNED = "retired-certificate-returned"
+    WEAK_KEY = "default-or-weak-key"
+    SAME_KEY = "same-key"
+    CA_DOWNGRADED = "ca-valid-downgraded"
+    SAME_ISSUER = "same-issuer"
+    SELF_SIGNED_REPLACED = "self-signed-replaced"
+    DIFFERENT_ISSUER = "different-issuer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presented:
+    """What a peer presented in a handshake whose signature was verified.
+
+    Args:
+        leaf: The peer's own certificate.
+        chain: All certificates as sent, the leaf first, as DER; the leaf alone where the rest is not known.
+        server_name: The server name that was sent to it; empty if none.
+        address: The IP address that was connected to; empty if not known.
+    """
+
+    leaf: CertificateView
+    chain: tuple[bytes, ...] = ()
+    server_name: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainOutcome:
+    """Whether the chain was verified to a trusted CA, for this host's name, on this very connection.
+
+    Args:
+        valid: Whether it was.
+        reason: What was wrong, or which CA it led to; a sentence for an administrator.
+        issuers: SHA-256 of the keys (SPKI) of the CAs on the verified path.
+    """
+
+    valid: bool
+    reason: str = ""
+    issuers: frozenset[Fingerprint] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the store and the connection know besides the entry.
+
+    Args:
+        revoked: Whether the certificate, its key, or a CA on its path was revoked here.
+        holders: Other endpoints that are on record with the same key.
+        old: The certificate on record that the presented one is compared with.
+        old_chain_valid: Whether the old one had a chain that a CA store accepted.
+        chain: The chain's outcome, where it was verified.
+        weaknesses: What is weak about the presented key or certificate, in words.
+        expect: The fingerprint (certificate or key) that a person or a statement vouched for.
+    """
+
+    revoked: bool = False
+    holders: tuple[Endpoint, ...] = ()
+    old: CertificateView | None = None
+    old_chain_valid: bool = False
+    chain: ChainOutcome | None = None
+    weaknesses: tuple[str, ...] = ()
+    expect: Fingerprint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDiff:
+    """One field that differs between the certificate on record and the presented one."""
+
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A verdict with all that led to it; `trusted` is what callers act on.
+
+    Args:
+        endpoint: Where.
+        verdict: The outcome.
+        trusted: Whether the connection may be used: the verdict accepts, or the mode only observes.
+        presented: What was presented.
+        entry: The record as it was before; None for a stranger.
+        policy: The policy in force.
+        facts: What else was known.
+        pin: The pin that matched, if one did.
+        change: What the change looks like, for a `changed` verdict.
+        diff: The fields that differ, for a `changed` or `renewed` verdict.
+        why: One sentence: what the verdict rests on.
+    """
+
+    endpoint: Endpoint
+    verdict: Verdict
+    trusted: bool
+    presented: Presented
+    entry: Entry | None
+    policy: Policy
+    facts: Facts
+    pin: Pin | None = None
+    change: ChangeClass | None = None
+    diff: tuple[FieldDiff, ...] = ()
+    why: str = ""
