@@ -9,6 +9,7 @@ from troth.errors import BadCertificate
 from troth.formats.records import ImportedDocument, ImportedPin, Revocation
 from troth.model.certificate import CertificateView
 from troth.model.entry import DOMAINS, Entry, EntryState, Evidence, Pin, PinKind, PinState
+from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 from troth.store.sqlite import SqliteStore, subject_of
 
@@ -84,7 +85,7 @@ def _add(
     store: SqliteStore,
     connection: sqlite3.Connection,
     entry: Entry,
-    revoked: set[object],
+    revoked: set[Fingerprint],
     done: Imported,
     source: str,
 ) -> None:
@@ -113,13 +114,13 @@ def _add(
         )
 
 
-def _is_revoked(connection: sqlite3.Connection, pin: Pin, revoked: set[object]) -> bool:
+def _is_revoked(connection: sqlite3.Connection, pin: Pin, revoked: set[Fingerprint]) -> bool:
     if pin.fingerprint in revoked:
         return True
     if pin.certificate is None or pin.kind is PinKind.ISSUER:
         return False
     row = connection.execute("SELECT spki FROM certificate WHERE fingerprint = ?", (pin.certificate.digest,)).fetchone()
-    return pin.certificate in revoked or (row is not None and type(pin.certificate)(row[0]) in revoked)
+    return pin.certificate in revoked or (row is not None and Fingerprint(row[0]) in revoked)
 
 
 def _entry_of(pin: ImportedPin, store: SqliteStore) -> Entry:

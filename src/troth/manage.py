@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 
 from troth.errors import BadInput, NotFound
 from troth.model.certificate import CertificateView
@@ -123,11 +124,11 @@ def replace(store: SqliteStore, entry: Entry, view: CertificateView, fingerprint
     made = changes.pin_of(
         view, changes.held_by(view, kind), kind, evidence=Evidence.EXPECTED, now=store.now(), actor=store.actor
     )
-    seen = changes.replace(made, first_seen=store.now(), last_seen=store.now())
+    seen = with_changes(made, first_seen=store.now(), last_seen=store.now())
     changed = store.change(
         entry.endpoint,
         "replace",
-        lambda now: changes.replace(changes.swap(now or entry, seen), last_seen=store.now()),
+        lambda now: with_changes(changes.swap(now or entry, seen), last_seen=store.now()),
         certificates=[view],
         note={"expected": str(fingerprint)},
     )

@@ -35,11 +35,27 @@ def run(args: argparse.Namespace) -> int:
 def changed(schema: str, args: argparse.Namespace, line: str, entry: object, **fields: object) -> int:
     """Say what a change did, and the state of the entry after it."""
     from troth.model.entry import Entry
-    from troth.store.rows import trust_state
 
     assert isinstance(entry, Entry)  # noqa: S101  # callers give entries
     if args.json:
-        output.document(schema, endpoint=str(entry.endpoint), protocol=entry.endpoint.protocol, **fields, entry=trust_state(entry))
+        pins = [
+            {
+                "kind": pin.kind.value,
+                "fingerprint": str(pin.fingerprint),
+                "state": pin.state.value,
+                "evidence": pin.evidence.value,
+            }
+            for pin in entry.pins
+        ]
+        output.document(
+            schema,
+            endpoint=str(entry.endpoint),
+            protocol=entry.endpoint.protocol,
+            domain=entry.domain,
+            state=entry.state.value,
+            pins=pins,
+            **fields,
+        )
     elif not args.quiet:
         output.say(line)
     return 0

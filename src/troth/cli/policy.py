@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from typing import TYPE_CHECKING
+
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    from troth.model.endpoint import Endpoint
+    from troth.store.sqlite import SqliteStore
 
 _MODES = ("trust-on-first-use", "strict", "ca", "observe", "disable")
 _EPILOG = """modes:
@@ -92,12 +98,12 @@ def _set(args: argparse.Namespace) -> int:
     return 0
 
 
-def _place(opened: object, args: argparse.Namespace, place: object) -> object:
+def _place(opened: SqliteStore, args: argparse.Namespace, place: Endpoint) -> Endpoint:
     """Mean the entry that is on record there, if there is one; an endpoint may also get its policy beforehand."""
     from troth import manage
     from troth.errors import NotFound
 
     try:
-        return manage.resolve(opened, args.what, protocol=args.starttls).endpoint  # type: ignore[arg-type]
+        return manage.resolve(opened, args.what, protocol=args.starttls).endpoint
     except NotFound:
         return place

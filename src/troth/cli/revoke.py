@@ -20,10 +20,14 @@ def run(args: argparse.Namespace) -> int:
     """Revoke, and say where it was trusted."""
     from troth import manage
     from troth.errors import BadFingerprint
+    from troth.model.endpoint import Endpoint
+    from troth.model.fingerprint import Fingerprint
+
+    places: tuple[Endpoint, ...]
 
     with common.store() as opened:
         try:
-            fingerprint = common.Fingerprint.parse(args.what)
+            fingerprint = Fingerprint.parse(args.what)
         except BadFingerprint:
             if args.what.lower().startswith("sha256"):
                 raise
@@ -33,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
         else:
             revoked, places = [fingerprint], opened.revoke(fingerprint, reason=args.reason)
     if args.json:
-        output.document("troth.revoke/1", revoked=[str(each) for each in revoked], endpoints=[str(each) for each in places])
+        names = [str(each) for each in places]
+        output.document("troth.revoke/1", revoked=[str(each) for each in revoked], endpoints=names)
     elif not args.quiet:
         for each in revoked:
             output.say(f"revoked  {each}")
-        output.say("  it was trusted at " + ", ".join(str(each) for each in places) if places else "  it was trusted nowhere")
+        output.say("  on record at " + ", ".join(map(str, places)) if places else "  it was on record nowhere")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
@@ -61,7 +62,7 @@ def select_entries(
     cursor = connection.execute(
         f"{_SELECT} WHERE {where} ORDER BY e.host, e.port, e.protocol, p.position", tuple(parameters)
     )
-    group: list[tuple[object, ...]] = []
+    group: list[tuple[Any, ...]] = []
     for row in cursor:
         if group and group[0][0] != row[0]:
             yield entry_from(group)
@@ -71,11 +72,11 @@ def select_entries(
         yield entry_from(group)
 
 
-def entry_from(rows: list[tuple[object, ...]]) -> Entry:
+def entry_from(rows: list[tuple[Any, ...]]) -> Entry:
     """Make an entry of its joined rows."""
     _, host, port, protocol, domain, state, mode, pin, expired, name, created, seen, presented, rejected, at = rows[0][:15]
     return Entry(
-        endpoint=Endpoint(host, port, protocol),  # type: ignore[arg-type]  # the table is STRICT
+        endpoint=Endpoint(host, port, protocol),
         domain=str(domain),
         state=EntryState(state),
         pins=tuple(_pin(row[15:]) for row in rows if row[15] is not None),
@@ -85,11 +86,11 @@ def entry_from(rows: list[tuple[object, ...]]) -> Entry:
             expired=Expiry(expired) if expired else None,
         ),
         server_name=str(name),
-        created_at=from_us(created) or _EPOCH,  # type: ignore[arg-type]
-        last_seen=from_us(seen),  # type: ignore[arg-type]
+        created_at=from_us(created) or _EPOCH,
+        last_seen=from_us(seen),
         presented=_fingerprint(presented),
         rejected=_fingerprint(rejected),
-        rejected_at=from_us(at),  # type: ignore[arg-type]
+        rejected_at=from_us(at),
     )
 
 
@@ -162,18 +163,18 @@ def trust_state(entry: Entry) -> dict[str, object]:
     }
 
 
-def _pin(row: tuple[object, ...]) -> Pin:
+def _pin(row: tuple[Any, ...]) -> Pin:
     kind, fingerprint, state, evidence, added_at, added_by, certificate, first, last = row
     return Pin(
         kind=PinKind(kind),
-        fingerprint=Fingerprint(fingerprint),  # type: ignore[arg-type]
+        fingerprint=Fingerprint(fingerprint),
         state=PinState(state),
         evidence=Evidence(evidence),
-        added_at=from_us(added_at) or _EPOCH,  # type: ignore[arg-type]
+        added_at=from_us(added_at) or _EPOCH,
         added_by=str(added_by),
         certificate=_fingerprint(certificate),
-        first_seen=from_us(first),  # type: ignore[arg-type]
-        last_seen=from_us(last),  # type: ignore[arg-type]
+        first_seen=from_us(first),
+        last_seen=from_us(last),
     )
 
 
@@ -191,8 +192,8 @@ def _pin_row(pin: Pin) -> tuple[object, ...]:
     )
 
 
-def _fingerprint(value: object) -> Fingerprint | None:
-    return None if value is None else Fingerprint(value)  # type: ignore[arg-type]
+def _fingerprint(value: bytes | None) -> Fingerprint | None:
+    return None if value is None else Fingerprint(value)
 
 
 def _bytes(fingerprint: Fingerprint | None) -> bytes | None:

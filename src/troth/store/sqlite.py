@@ -51,7 +51,7 @@ class SqliteStore:
         self._pending: tuple[int, bytes] | None = None
         self._one_writer = threading.RLock()
         self.actor = actor or _user()
-        self.origin = f"{Path(sys.argv[0] or 'python').name}@{socket.gethostname()}"
+        self.origin = f"{_program()}@{socket.gethostname()}"
 
     @classmethod
     def open(cls, path: str | Path, *, clock: Clock = utc_now, actor: str = "") -> SqliteStore:
@@ -369,6 +369,11 @@ def _records(connection: sqlite3.Connection, subject: str | None, since: int) ->
             previous=previous,
             hash=digest,
         )
+
+
+def _program() -> str:
+    name = Path(sys.argv[0] or "python").name
+    return "troth" if name == "__main__.py" else name[:64]
 
 
 def _user() -> str:

@@ -9,7 +9,6 @@ from troth.model.certificate import CertificateView
 from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Pin, PinKind, PinState, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store.sqlite import SqliteStore
-from troth.tls.base import anchor, client_context
 from troth.tls.probe import Target, probe
 from troth.trust.decide import holds
 from troth.trust.verdict import ChainOutcome, Decision, Presented
@@ -62,7 +61,7 @@ def _verified(
     store: SqliteStore, target: Target, policy: Policy, entry: Entry | None, domain: str
 ) -> tuple[Presented, ChainOutcome]:
     """Shake hands with a context that verifies; if it refuses, look at what was presented with one that does not."""
-    from troth.tls.authority import verifying_context, with_revocation
+    from troth.tls.authority import outcome, verifying_context, with_revocation
 
     context = verifying_context(store, policy, entry, domain)
     try:
@@ -70,18 +69,8 @@ def _verified(
     except ssl.SSLCertVerificationError as error:
         presented, _ = probe(target)
         return presented, ChainOutcome(valid=False, reason=chain_reason(error, target.verified_name))
-    issuers = frozenset(CertificateView.from_der(each).spki for each in seen.path[1:] or seen.path)
-    outcome = ChainOutcome(valid=True, issuers=issuers, reason=_led_to(seen.path))
-    return presented, with_revocation(store, target, policy, domain, seen, outcome)
-
-
-def issuer_context(store: SqliteStore, entry: Entry) -> ssl.SSLContext:
-    """Make the context in which a pinned issuer's certificate is the only anchor, and the name must match."""
-    context = client_context()
-    views = [store.certificate(pin.certificate) for pin in _issuers(entry)]
-    anchor(context, [view.der for view in views if view is not None], any_time=False)
-    context.check_hostname = True
-    return context
+    found = outcome(seen.path)
+    return presented, with_revocation(store, target, policy, domain, seen, found)
 
 
 def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:
@@ -94,10 +83,6 @@ def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:
 
 def _issuers(entry: Entry) -> list[Pin]:
     return [pin for pin in entry.having(*_HELD) if pin.kind is PinKind.ISSUER]
-
-
-def _led_to(path: tuple[bytes, ...]) -> str:
-    return f"the chain leads to {CertificateView.from_der(path[-1]).subject}" if path else "the chain is valid"
 
 
 def _with_name(target: Target, server_name: str) -> Target:

@@ -1,0 +1,1 @@
+"""The whole story on loopback, with real parts: `troth demo`."""

@@ -1,0 +1,84 @@
+"""Where the record meets the CAs: contexts that verify chain and name, by a domain's CA store or a pinned issuer."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from troth.errors import BadCertificate
+from troth.model.certificate import CertificateView
+from troth.model.entry import CheckMode, Entry, PinKind, PinState, Policy
+from troth.store.sqlite import SqliteStore
+from troth.tls.base import anchor, client_context, peer_chain
+from troth.trust.verdict import ChainOutcome
+
+if TYPE_CHECKING:
+    from troth.tls.ca import CaSettings
+    from troth.tls.handshake import Handshake
+    from troth.tls.probe import Target
+
+_HELD = (PinState.CURRENT, PinState.NEXT)
+
+
+def verifying_context(store: SqliteStore, policy: Policy, entry: Entry | None, domain: str) -> ssl.SSLContext:
+    """Make a context that verifies chain and name, for a probe."""
+    context = client_context()
+    trust_authorities(context, store, policy, entry, domain)
+    return context
+
+
+def trust_authorities(
+    context: ssl.SSLContext, store: SqliteStore, policy: Policy, entry: Entry | None, domain: str
+) -> None:
+    """Make a context verify chain and name: by the pinned issuers if the mode pins, else by the domain's CA store."""
+    if policy.mode is CheckMode.CA:
+        settings = ca_settings(store, domain)
+        if settings.system:
+            ssl.SSLContext.load_default_certs(context)
+        pems = "".join(settings.anchors_pem)
+        if pems:
+            ssl.SSLContext.load_verify_locations(context, cadata=pems)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        ssl.SSLContext.verify_mode.__set__(context, ssl.CERT_REQUIRED)  # type: ignore[attr-defined]  # a property
+    else:
+        pins = [pin for pin in (entry.having(*_HELD) if entry else ()) if pin.kind is PinKind.ISSUER]
+        views = [store.certificate(pin.certificate) for pin in pins]
+        anchor(context, [view.der for view in views if view is not None], any_time=False)
+    ssl.SSLContext.check_hostname.__set__(context, True)  # type: ignore[attr-defined]  # a property
+
+
+def ca_settings(store: SqliteStore, domain: str) -> CaSettings:
+    """Give the CA store and the revocation settings of a domain."""
+    from troth.store.authorities import settings_of
+
+    return settings_of(store, domain)
+
+
+def outcome_of(connection: ssl.SSLSocket | ssl.SSLObject) -> ChainOutcome:
+    """Give the outcome of a handshake that OpenSSL itself verified."""
+    return outcome(tuple(peer_chain(connection, verified=True)))
+
+
+def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
+    """Give the outcome for a verified path (DER, the leaf first, the anchor last)."""
+    try:
+        views = [CertificateView.from_der(each) for each in path]
+    except BadCertificate as error:
+        return ChainOutcome(valid=False, reason=f"a certificate on the path cannot be read: {error.why}")
+    if not views:
+        return ChainOutcome(valid=False, reason="no chain was verified")
+    issuers = frozenset(view.spki for view in views[1:] or views)
+    return ChainOutcome(valid=True, issuers=issuers, reason=f"the chain leads to {views[-1].subject}")
+
+
+def with_revocation(
+    store: SqliteStore, target: Target, policy: Policy, domain: str, seen: Handshake, found: ChainOutcome
+) -> ChainOutcome:
+    """Ask whether a certificate on the path was revoked by its CA; in `ca` mode only, as the domain's settings say."""
+    del target
+    if policy.mode is not CheckMode.CA or not found.valid:
+        return found
+    from troth.tls.ca import check_path
+
+    reason = check_path(seen.path, settings=ca_settings(store, domain), now=store.now())
+    return ChainOutcome(valid=False, reason=reason) if reason else found
