@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from troth.model.endpoint import DEFAULT_PORT, Endpoint
+from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN
 from troth.model.fingerprint import Fingerprint
 from troth.store.sqlite import SqliteStore
@@ -45,7 +45,7 @@ def check(
         Unreachable: There was nothing to decide on.
         StoreUnusable: The store cannot be used; nothing is trusted.
     """
-    place = Endpoint.parse(endpoint, default_port=DEFAULT_PORT, protocol=starttls) if isinstance(endpoint, str) else endpoint
+    place = Endpoint.parse(endpoint, protocol=starttls) if isinstance(endpoint, str) else endpoint
     target = Target(
         endpoint=place,
         server_name=server_name,

@@ -7,7 +7,7 @@ from dataclasses import replace as with_changes
 
 from troth.errors import BadInput, NotFound
 from troth.model.certificate import CertificateView
-from troth.model.endpoint import DEFAULT_PORT, Endpoint
+from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN, Entry, Evidence, Override, Pin, PinKind, PinState, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store.sqlite import SqliteStore
@@ -23,7 +23,7 @@ def resolve(store: SqliteStore, text: str, *, protocol: str | None = None) -> En
     """
     place = Endpoint.parse(text, protocol=protocol or "tls")
     found = [each for each in store.find(place.host, place.port) if protocol in (None, each.endpoint.protocol)]
-    if not found and place.port == DEFAULT_PORT and not _names_port(text):
+    if not found and not _names_port(text):
         found = [each for each in store.at_host(place.host) if protocol in (None, each.endpoint.protocol)]
     if not found:
         raise NotFound(f"Nothing is on record about {place}.", next_command=f"troth list; or, to look: troth check {place}")

@@ -10,6 +10,7 @@ from troth.cli import common, output
 from troth.errors.base import TrothError
 
 if TYPE_CHECKING:
+    from troth.store.sqlite import SqliteStore
     from troth.trust.verdict import Decision
 
 _EPILOG = """examples:
@@ -33,12 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check each host in turn; the exit code is the worst."""
-    from troth.model.endpoint import DEFAULT_PORT, Endpoint
+    from troth.model.endpoint import Endpoint
 
     expect = common.wanted(args)
-    protocol = args.starttls or "tls"
-    port = _default_port(protocol) or DEFAULT_PORT
-    places = [Endpoint.parse(text, default_port=port, protocol=protocol) for text in args.hosts]
+    places = [Endpoint.parse(text, protocol=args.starttls or "tls") for text in args.hosts]
     targets = [common.target(args, place) for place in places]
     results: list[dict[str, object]] = []
     codes: list[int] = []
@@ -58,19 +57,12 @@ def run(args: argparse.Namespace) -> int:
             codes.append(0 if decision.trusted else rejection(decision).exit_code)
             if not args.json:
                 _tell(decision, quiet=args.quiet)
+                _confirm_hint(opened, decision)
             elif not decision.trusted:
                 output.complain(rejection(decision), as_json=True)
     if args.json:
         output.document("troth.check/1", results=results)
     return next(code for code in _WORST_FIRST if code in codes)
-
-
-def _default_port(protocol: str) -> int | None:
-    if protocol == "tls":
-        return None
-    from troth.tls.starttls import DEFAULT_PORTS
-
-    return DEFAULT_PORTS[protocol]
 
 
 def _failed(endpoint: object, error: TrothError) -> dict[str, object]:
@@ -112,6 +104,22 @@ def _tell(decision: Decision, *, quiet: bool) -> None:
         output.note(f"  {explain.advice(decision)}")
     if explain.next_command(decision):
         output.note(f"  next: {explain.next_command(decision)}")
+
+
+def _confirm_hint(opened: SqliteStore, decision: Decision) -> None:
+    """Hold a first use against what an imported list said of the host; that proves nothing, but a difference tells."""
+    from troth.model.name import same_subject
+    from troth.model.text import printable
+    from troth.trust.verdict import Verdict
+
+    hint = opened.hint(decision.endpoint) if decision.verdict is Verdict.FIRST_USE else None
+    if hint is None:
+        return
+    subject, source = hint
+    if same_subject(subject, decision.presented.leaf.subject):
+        output.note(f"  its subject is the one in {printable(source)} (which proves nothing about the key)")
+    else:
+        output.note(f"  its subject is NOT the one in {printable(source)}, which has: {printable(subject)}")
 
 
 def _accepted_notes(decision: Decision) -> None:

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
         if args.format == "listcerts":
             from troth.formats import dump_listcerts
 
-            text = dump_listcerts([(each.endpoint.key, each.slash) for each in opened.listing()])
+            text = dump_listcerts([(each.key, each.slash) for each in opened.listing()])
         else:
             from troth import exchange
             from troth.formats import dump_json, dump_toml

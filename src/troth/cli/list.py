@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 
-from troth.cli import common, output
+from troth.cli import output
+from troth.model.words import DOMAINS
+from troth.store.connection import Database, map_errors
+from troth.store.listing import listing
+from troth.store.paths import default_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    common.add_domain(parser, default=None)
+    parser.add_argument("--domain", choices=DOMAINS, help="the domain (the incumbent's truststore)")
     parser.add_argument("--all", action="store_true", help="tombstones of deleted endpoints too")
 
 
 def run(args: argparse.Namespace) -> int:
     """List one line per endpoint."""
-    with common.store() as opened:
-        found = opened.listing(domain=args.domain, deleted=args.all)
+    database = Database(default_path())
+    database.open()
+    with map_errors(database.path):
+        found = listing(database.connection(), domain=args.domain, deleted=args.all)
     if args.json:
         output.document(
             "troth.list/1",
             entries=[
                 {
-                    "endpoint": str(each.endpoint),
-                    "key": each.endpoint.key,
-                    "protocol": each.endpoint.protocol,
+                    "endpoint": each.endpoint,
+                    "key": each.key,
+                    "protocol": each.protocol,
                     "domain": each.domain,
                     "state": each.state,
                     "kind": each.kind or None,
-                    "fingerprint": str(each.fingerprint) if each.fingerprint else None,
-                    "pins": each.current,
+                    "fingerprint": each.fingerprint or None,
+                    "pins": each.pins,
                     "subject": each.subject or None,
-                    "not_after": _iso(each.not_after),
-                    "last_seen": _iso(each.last_seen),
+                    "not_after": each.not_after,
+                    "last_seen": each.last_seen,
                 }
                 for each in found
             ],
@@ -48,19 +53,15 @@ def run(args: argparse.Namespace) -> int:
         ("ENDPOINT", "STATE", "DOMAIN", "PIN", "FINGERPRINT", "EXPIRES", "SUBJECT"),
         [
             (
-                str(each.endpoint) + ("" if each.endpoint.protocol == "tls" else f" ({each.endpoint.protocol})"),
+                each.endpoint + ("" if each.protocol == "tls" else f" ({each.protocol})"),
                 each.state,
                 each.domain,
-                (each.kind or "-") + (f" +{each.current - 1}" if each.current > 1 else ""),
-                f"{str(each.fingerprint)[:23]}…" if each.fingerprint else "-",
-                each.not_after.strftime("%Y-%m-%d") if each.not_after else "-",
+                (each.kind or "-") + (f" +{each.pins - 1}" if each.pins > 1 else ""),
+                f"{each.fingerprint[:23]}…" if each.fingerprint else "-",
+                (each.not_after or "-")[:10],
                 each.subject or "-",
             )
             for each in found
         ],
     )
     return 0
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

@@ -29,6 +29,11 @@ def run(args: argparse.Namespace) -> int:
         entry = manage.pin(
             opened, place, kind=PinKind(args.kind), fingerprint=fingerprint, view=view, domain=args.domain
         )
+    if view is not None and not args.quiet:
+        from troth.trust.weakness import weaknesses
+
+        for weak in weaknesses(view):
+            output.note(f"  weak: {weak.text}")
     return changed("troth.pin/1", args, f"pinned  {entry.endpoint}  {entry.pins[-1].fingerprint} ({args.kind})", entry)
 
 

@@ -11,10 +11,24 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from troth.errors import BadEndpoint
+from troth.errors.base import BadEndpoint
+from troth.model.words import PROTOCOLS
 
-PROTOCOLS = ("tls", "smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "mysql", "sieve", "nntp")
-DEFAULT_PORT = 443
+__all__ = ["DEFAULT_PORTS", "PROTOCOLS", "Endpoint", "canonical_host"]
+
+DEFAULT_PORTS = {
+    "tls": 443,
+    "smtp": 25,
+    "imap": 143,
+    "pop3": 110,
+    "ftp": 21,
+    "ldap": 389,
+    "xmpp": 5222,
+    "postgres": 5432,
+    "mysql": 3306,
+    "sieve": 4190,
+    "nntp": 119,
+}
 _MAX_TEXT = 600
 _LABEL = re.compile(r"^(?!-)[a-z0-9_-]{1,63}(?<!-)$")
 _NUMERIC = re.compile(r"^(?:0x[0-9a-f]*|[0-9]+)$")
@@ -39,8 +53,10 @@ class Endpoint:
     protocol: str = "tls"
 
     @classmethod
-    def parse(cls, text: str, *, default_port: int = DEFAULT_PORT, protocol: str = "tls") -> Endpoint:
+    def parse(cls, text: str, *, default_port: int | None = None, protocol: str = "tls") -> Endpoint:
         """Read `host`, `host:port`, `[v6]:port`, the entry key `host_port`, or an `https://host:port/` address.
+
+        Without a port it is `default_port`, or the protocol's own.
 
         Raises:
             BadEndpoint: It has no meaning, or more than one.
@@ -48,7 +64,8 @@ class Endpoint:
         if protocol not in PROTOCOLS:
             raise BadEndpoint(f"Troth does not speak {protocol!r}.", why="known are " + ", ".join(PROTOCOLS))
         host_text, port_text = _split(text)
-        port = _port(text, port_text) if port_text is not None else default_port
+        usual = DEFAULT_PORTS[protocol] if default_port is None else default_port
+        port = _port(text, port_text) if port_text is not None else usual
         return cls(canonical_host(host_text), port, protocol)
 
     @property

@@ -9,9 +9,23 @@ from enum import StrEnum
 
 from troth.model.endpoint import Endpoint
 from troth.model.fingerprint import Fingerprint
+from troth.model.words import DEFAULT_DOMAIN, DOMAINS
 
-DOMAINS = ("system", "devicemgmt", "pubnet", "user")
-DEFAULT_DOMAIN = "system"
+__all__ = [
+    "DEFAULT_DOMAIN",
+    "DOMAINS",
+    "CheckMode",
+    "Entry",
+    "EntryState",
+    "Evidence",
+    "Expiry",
+    "Override",
+    "Pin",
+    "PinKind",
+    "PinState",
+    "Policy",
+]
+
 
 
 class PinKind(StrEnum):

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from troth.errors import StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion, TrothError
+from troth.errors.base import StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion, TrothError
 from troth.store import paths, schema, witness
-from troth.store.journal import GENESIS
 
 BUSY_TIMEOUT_S = 60.0
 _ACCEPT = "troth journal accept"
@@ -123,7 +122,7 @@ class Database:
     def _check_witness(self, connection: sqlite3.Connection) -> None:
         known = witness.read(self.witness_path)
         row = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
-        head_seq, head = row or (0, GENESIS)
+        head_seq, head = row or (0, bytes(32))
         if known is None:
             self.note(head_seq, head, durable=True)
             return

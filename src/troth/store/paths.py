@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from troth.errors import ConfigUnusable, StoreUnusable
+from troth.errors.base import ConfigUnusable, StoreUnusable
 
 
 def default_path() -> Path:

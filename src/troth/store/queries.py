@@ -1,33 +1,16 @@
-"""What the store is asked besides single entries: facts for a decision, listings, revocations."""
+"""What the store is asked besides single entries: the facts for a decision."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
 from troth.model.entry import Entry, Evidence, PinState
 from troth.model.fingerprint import Fingerprint
-from troth.store.rows import from_us
 from troth.trust.verdict import ChainOutcome, Facts, Presented
 
 MAX_HOLDERS = 20
-
-_LISTING = """
-SELECT e.host, e.port, e.protocol, e.domain, e.state, e.last_seen,
-       (SELECT count(*) FROM pin p WHERE p.entry = e.id AND p.state = 'current'),
-       p.kind, p.fingerprint, p.state, c.subject, c.slash, c.not_after
-FROM entry e
-LEFT JOIN pin p ON p.entry = e.id AND p.position = (
-    SELECT q.position FROM pin q WHERE q.entry = e.id
-    ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.position DESC LIMIT 1)
-LEFT JOIN certificate c ON c.fingerprint = coalesce(p.certificate, e.presented)
-WHERE (?1 IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted') AND (?3 IS NULL OR e.host = ?3)
-ORDER BY e.host, e.port, e.protocol
-"""
 
 _HOLDERS = """
 SELECT DISTINCT e.host, e.port, e.protocol FROM entry e JOIN pin p ON p.entry = e.id
@@ -35,43 +18,6 @@ WHERE p.state = 'current' AND (p.certificate IN (SELECT fingerprint FROM certifi
       OR (p.kind = 'key' AND p.fingerprint = ?1))
 ORDER BY e.host, e.port LIMIT ?2
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """One line of a listing; text only, no certificate is parsed for it."""
-
-    endpoint: Endpoint
-    domain: str
-    state: str
-    last_seen: datetime | None
-    current: int
-    kind: str
-    fingerprint: Fingerprint | None
-    pin_state: str
-    subject: str
-    slash: str
-    not_after: datetime | None
-
-
-def listing(
-    connection: sqlite3.Connection, *, domain: str | None = None, deleted: bool = False, host: str | None = None
-) -> Iterator[Listed]:
-    """Read one line per entry, ordered by host and port."""
-    for row in connection.execute(_LISTING, (domain, deleted, host)):
-        yield Listed(
-            endpoint=Endpoint(row[0], row[1], row[2]),
-            domain=row[3],
-            state=row[4],
-            last_seen=from_us(row[5]),
-            current=row[6],
-            kind=row[7] or "",
-            fingerprint=Fingerprint(row[8]) if row[8] is not None else None,
-            pin_state=row[9] or "",
-            subject=row[10] or "",
-            slash=row[11] or "",
-            not_after=from_us(row[12]),
-        )
 
 
 def certificate(connection: sqlite3.Connection, fingerprint: Fingerprint | None) -> CertificateView | None:

@@ -23,6 +23,7 @@ from troth.model.entry import Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
 from troth.store.connection import Database, map_errors
+from troth.store.listing import Listed, listing
 from troth.trust.decide import decide, holds
 from troth.trust.record import after
 from troth.trust.verdict import ChainOutcome, Decision, Facts, Presented, Verdict
@@ -110,10 +111,10 @@ class SqliteStore:
         with self._reading() as connection:
             yield from rows.select_entries(connection)
 
-    def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[queries.Listed]:
+    def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[Listed]:
         """Read one line per entry, ordered by host and port."""
         with self._reading() as connection:
-            return list(queries.listing(connection, domain=domain, deleted=deleted))
+            return listing(connection, domain=domain, deleted=deleted)
 
     def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
         """Read a kept certificate."""
@@ -140,6 +141,14 @@ class SqliteStore:
         with self._reading() as connection:
             entry = rows.select_entry(connection, endpoint)
             return self._in_force(connection, entry, domain), entry
+
+    def hint(self, endpoint: Endpoint) -> tuple[str, str] | None:
+        """Give the unverified subject that an imported list had for a host and port, and the list's name."""
+        with self._reading() as connection:
+            found: tuple[str, str] | None = connection.execute(
+                "SELECT subject, source FROM hint WHERE host = ? AND port = ?", (endpoint.host, endpoint.port)
+            ).fetchone()
+            return found
 
     def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
         """Read what was revoked: fingerprint, when, by whom, why."""

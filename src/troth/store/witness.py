@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from troth.errors import StoreUnusable
+from troth.errors.base import StoreUnusable
 
 _SIZE = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """Which store was here, and the last record of its journal that is known."""
 
     store: str

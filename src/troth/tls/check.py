@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from troth.model.certificate import CertificateView
 from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Pin, PinKind, PinState, Policy
@@ -38,7 +39,8 @@ def check_target(
     if policy.mode is CheckMode.CA or (entry is not None and _issuers(entry)):
         presented, outcome = _verified(store, target, policy, entry, entry.domain if entry else domain)
     else:
-        presented, _ = probe(target, refuse=refusal(entry) if expect is None else None)
+        presented, seen = probe(target, refuse=refusal(entry) if expect is None else None)
+        presented = replace(presented, proven=seen.complete)
         outcome = None
     return store.judge(target.endpoint, presented, domain=domain, chain=outcome, expect=expect)
 

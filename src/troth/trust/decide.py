@@ -6,6 +6,7 @@ The rules, in the order in which they are asked; the first that applies decides:
  1  mode `disable`                                              unchecked          yes
  2  the certificate, its key, or a CA on its path is revoked    revoked            never
  3  a fingerprint is expected, and this is another              changed            no
+    (or the peer has not proven that it holds the key)
  4  mode `ca`: the chain is not valid for the name              invalid-chain      no
  5  mode `ca`: valid; no record / same as last / another         first-use / match / renewed   yes
  6  the entry is deleted (a tombstone): an announced next pin    promoted           yes
@@ -105,6 +106,8 @@ def _verdict(
     current = _holding(entry, PinState.CURRENT, presented, facts) if entry and entry.known else None
     if facts.expect is not None and facts.expect not in (presented.leaf.fingerprint, presented.leaf.spki):
         return Verdict.CHANGED, current, f"expected was {facts.expect}"
+    if not presented.proven:
+        return Verdict.CHANGED, None, "it is not the one on record, and the handshake was ended there"
     if policy.mode is CheckMode.CA:
         return _by_chain(presented, entry, facts)
     if entry is not None and entry.state is not EntryState.ACTIVE:

@@ -81,10 +81,13 @@ def next_command(decision: Decision) -> str:
 def advice(decision: Decision) -> str:
     """Say what a person does before the next command; empty if there is nothing to do."""
     if decision.verdict in (Verdict.CHANGED, Verdict.UNAPPROVED) and decision.change is not ChangeClass.NOT_EXPECTED:
-        return (
+        asked = (
             "Ask the host's administrator for its fingerprint, or read it on the host's own console; never take it"
             " from this message. Then give it as FINGERPRINT."
         )
+        if decision.verdict is Verdict.CHANGED:
+            asked += f" (For one more member of a cluster: troth pin {name_of(decision)} --expect FINGERPRINT)"
+        return asked
     return ""
 
 

@@ -57,12 +57,15 @@ class Presented:
         chain: All certificates as sent, the leaf first, as DER; the leaf alone where the rest is not known.
         server_name: The server name that was sent to it; empty if none.
         address: The IP address that was connected to; empty if not known.
+        proven: Whether the handshake went far enough to prove that the peer holds the key. One that was ended early is
+            good for a rejection only.
     """
 
     leaf: CertificateView
     chain: tuple[bytes, ...] = ()
     server_name: str = ""
     address: str = ""
+    proven: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
