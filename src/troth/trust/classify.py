@@ -16,11 +16,14 @@ def classify(presented: Presented, entry: Entry | None, facts: Facts) -> ChangeC
         return ChangeClass.OTHER_HOST_KEY
     if entry and any(leaf.fingerprint == pin.certificate for pin in entry.having(PinState.RETIRED)):
         return ChangeClass.RETIRED_RETURNED
+    # A pinned issuer did not vouch for it: that its issuer has the same name means nothing.
+    if facts.chain is not None and not facts.chain.valid:
+        return ChangeClass.CA_DOWNGRADED
     if old is not None and old.spki == leaf.spki:
         return ChangeClass.SAME_KEY
     if facts.weaknesses:
         return ChangeClass.WEAK_KEY
-    if facts.old_chain_valid and not (facts.chain and facts.chain.valid):
+    if facts.old_chain_valid and facts.chain is None:
         return ChangeClass.CA_DOWNGRADED
     if old is None:
         return ChangeClass.DIFFERENT_ISSUER

@@ -14,7 +14,7 @@ CLASSES: dict[ChangeClass, str] = {
     ChangeClass.WEAK_KEY: "Its key is weak, so anybody may hold it.",
     ChangeClass.SAME_KEY: "The key is the same: a renewal that kept its key looks like this.",
     ChangeClass.CA_DOWNGRADED: "The one on record was issued by a CA, this one was not.",
-    ChangeClass.SAME_ISSUER: "The same CA issued both: a renewal with a new key looks like this.",
+    ChangeClass.SAME_ISSUER: "Both name the same issuer: a renewal with a new key looks like this; but a name proves nothing.",
     ChangeClass.SELF_SIGNED_REPLACED: "Both are self-signed: a new CSR or a redeployed host looks like this, and so does an impostor.",
     ChangeClass.DIFFERENT_ISSUER: "Another issuer signed it.",
 }
@@ -42,6 +42,9 @@ def headline(decision: Decision) -> str:
 
 def reason(decision: Decision) -> str:
     """Say why, in one sentence."""
+    chain = decision.facts.chain
+    if decision.change is ChangeClass.CA_DOWNGRADED and chain is not None:
+        return f"The CA on record does not vouch for it: {chain.reason or 'the chain is not valid'}."
     if decision.verdict is Verdict.CHANGED and decision.change is not None:
         return CLASSES[decision.change]
     return decision.why[:1].upper() + decision.why[1:] + "."
