@@ -93,58 +93,58 @@ class SqliteStore:
 
     def entry(self, endpoint: Endpoint) -> Entry | None:
         """Read what is on record about an endpoint."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.select_entry(connection, endpoint)
 
     def find(self, host: str, port: int) -> tuple[Entry, ...]:
         """Read the entries at a host and port, whatever protocol they are for."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return tuple(rows.select_entries(connection, "e.host = ? AND e.port = ?", (host, port)))
 
     def at_host(self, host: str) -> tuple[Entry, ...]:
         """Read the entries of a host, at all its ports."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return tuple(rows.select_entries(connection, "e.host = ?", (host,)))
 
     def entries(self) -> Iterator[Entry]:
         """Read every entry, tombstones too."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from rows.select_entries(connection)
 
     def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[Listed]:
         """Read one line per entry, ordered by host and port."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return listing(connection, domain=domain, deleted=deleted)
 
     def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
         """Read a kept certificate."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return queries.certificate(connection, fingerprint)
 
     def holders(self, spki: Fingerprint, *, but: Endpoint) -> tuple[Endpoint, ...]:
         """Find the other endpoints that are on record with a key."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return queries.holders(connection, spki, but=but)
 
     def domain_policy(self, domain: str) -> Policy:
         """Give a domain's policy; one that was never set has the defaults."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return self._policy(connection, domain)
 
     def has_policy(self, domain: str) -> bool:
         """Whether somebody set a domain's policy here."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return connection.execute("SELECT 1 FROM policy WHERE domain = ?", (domain,)).fetchone() is not None
 
     def policy(self, endpoint: Endpoint, domain: str) -> tuple[Policy, Entry | None]:
         """Give the policy in force at an endpoint, and its entry; `domain` counts for strangers only."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             entry = rows.select_entry(connection, endpoint)
             return self._in_force(connection, entry, domain), entry
 
     def hint(self, endpoint: Endpoint) -> tuple[str, str] | None:
         """Give the unverified subject that an imported list had for a host and port, and the list's name."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found: tuple[str, str] | None = connection.execute(
                 "SELECT subject, source FROM hint WHERE host = ? AND port = ?", (endpoint.host, endpoint.port)
             ).fetchone()
@@ -152,13 +152,13 @@ class SqliteStore:
 
     def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
         """Read what was revoked: fingerprint, when, by whom, why."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute("SELECT * FROM revocation ORDER BY revoked_at").fetchall()
             return [(Fingerprint(fp), rows.from_us(at) or self.now(), who, why) for fp, at, who, why in found]
 
     def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[journal.Record]:
         """Read the journal, in order."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from _records(connection, subject, since)
 
     # Deciding and changing
@@ -328,7 +328,8 @@ class SqliteStore:
         return entry.override.over(policy) if entry else policy
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give this thread's connection for reading."""
         with map_errors(self.path):
             yield self._database.connection()
 

@@ -1,0 +1,59 @@
+"""Repositories: folders for files in transit, as the incumbent has them. `defaultRepo` always exists."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from troth.errors import BadFile, BadInput, NotFound
+
+DEFAULT = "defaultRepo"
+MAX_FILE = 1 << 20
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+
+def folder(home: Path, name: str) -> Path:
+    """Give a repository's folder; the default one is made.
+
+    Raises:
+        BadInput: The name is no name of a repository.
+        NotFound: There is none of that name.
+    """
+    if not _NAME.match(name):
+        raise BadInput(f"{ascii(name)} is no name of a repository.")
+    found = home / "repositories" / name
+    if name == DEFAULT:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if found.is_symlink() or not found.is_dir():
+        raise NotFound(f"There is no repository {name}.", next_command=f"mkdir {found}")
+    return found
+
+
+def read(home: Path, name: str, file: str) -> str:
+    """Read a text file of a repository; nothing outside its folder is ever read.
+
+    Raises:
+        BadInput: The file's name leads elsewhere.
+        NotFound: It is not there.
+        BadFile: It is a link, too large, or not text.
+    """
+    if not _NAME.match(file):
+        raise BadInput(f"{ascii(file)} is no name of a file in a repository; give the name alone, without a path.")
+    place = folder(home, name) / file
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {file} in {name}.", next_command=f"cp FILE {place}") from None
+    except OSError as error:
+        raise BadFile(f"{file} in {name} cannot be read.", why=error.strerror or str(error)) from None
+    with os.fdopen(handle, "rb") as opened:
+        data = opened.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise BadFile(f"{file} in {name} is larger than {MAX_FILE >> 20} MiB.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadFile(
+            f"{file} in {name} is not PEM text.", next_command=f"openssl x509 -inform DER -in {file} -out {file}.pem"
+        ) from None

@@ -1,0 +1,181 @@
+"""The CA store of each domain, and the settings of revocation checks: kept in the store, changed in its journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from troth.errors import BadInput, NotFound
+from troth.model.certificate import CertificateView
+from troth.store import rows
+from troth.store.connection import map_errors
+from troth.store.sqlite import SqliteStore
+
+MAX_ALIAS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A CA that a domain trusts."""
+
+    domain: str
+    alias: str
+    view: CertificateView
+    added_at: datetime
+    added_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationSettings:
+    """How revocation is asked for: the custom responders, if they are switched on."""
+
+    custom: bool = False
+    url1: str = ""
+    url2: str = ""
+
+    @property
+    def responders(self) -> tuple[str, ...]:
+        """The responders in force, in order."""
+        return tuple(url for url in (self.url1, self.url2) if url) if self.custom else ()
+
+
+def authorities(store: SqliteStore, domain: str) -> tuple[Authority, ...]:
+    """Read the CAs of a domain, by alias."""
+    with _reading(store) as connection:
+        found = connection.execute(
+            "SELECT a.alias, c.der, a.added_at, a.added_by FROM authority a JOIN certificate c"
+            " ON c.fingerprint = a.certificate WHERE a.domain = ? ORDER BY a.alias",
+            (domain,),
+        ).fetchall()
+    return tuple(
+        Authority(
+            domain=domain,
+            alias=alias,
+            view=CertificateView.from_der(data),
+            added_at=rows.from_us(at) or store.now(),
+            added_by=who,
+        )
+        for alias, data, at, who in found
+    )
+
+
+def add_authority(store: SqliteStore, domain: str, alias: str, view: CertificateView) -> None:
+    """Trust a CA in a domain.
+
+    Raises:
+        BadInput: The alias is taken or unusable, or the certificate is no CA's.
+    """
+    if not alias.isprintable() or not 0 < len(alias) <= MAX_ALIAS or any(ch.isspace() for ch in alias):
+        raise BadInput(f"An alias has 1 to {MAX_ALIAS} printable characters and no blank.")
+    if not view.is_ca:
+        raise BadInput(
+            "The certificate is not a CA's, so it can vouch for nobody.",
+            why=f"{view.subject} has no CA:TRUE",
+            next_command="to trust one host's certificate: troth pin ENDPOINT --pem FILE",
+        )
+    with store.transaction() as connection:
+        if connection.execute("SELECT 1 FROM authority WHERE domain = ? AND alias = ?", (domain, alias)).fetchone():
+            raise BadInput(
+                f"The alias {alias} is taken in {domain}.",
+                next_command=f"ncs certvalidation trusted-ca-store deletecacert alias {alias} truststore {domain}",
+            )
+        rows.write_certificate(connection, view)
+        connection.execute(
+            "INSERT INTO authority VALUES (?, ?, ?, ?, ?)",
+            (domain, alias, view.fingerprint.digest, rows.to_us(store.now()), store.actor),
+        )
+        store.journal(connection, "trust-ca", domain, {"alias": alias, "certificate": str(view.fingerprint)})
+
+
+def delete_authority(store: SqliteStore, domain: str, alias: str) -> None:
+    """Trust a CA no more.
+
+    Raises:
+        NotFound: There is none of that alias.
+    """
+    with store.transaction() as connection:
+        gone = connection.execute("DELETE FROM authority WHERE domain = ? AND alias = ?", (domain, alias)).rowcount
+        if not gone:
+            raise NotFound(
+                f"There is no CA {ascii(alias)[1:-1]} in {domain}.",
+                next_command=f"ncs certvalidation trusted-ca-store listcacerts truststore {domain}",
+            )
+        store.journal(connection, "distrust-ca", domain, {"alias": alias})
+
+
+def follows_system(store: SqliteStore, domain: str) -> bool:
+    """Whether a domain also trusts the operating system's CAs, which the system keeps up to date."""
+    return _get(store, f"auto-ca-update:{domain}") == "enable"
+
+
+def set_follows_system(store: SqliteStore, domain: str, follow: bool) -> None:  # noqa: FBT001  # the setting itself
+    """Set whether a domain also trusts the operating system's CAs."""
+    _set(store, f"auto-ca-update:{domain}", "enable" if follow else "disable")
+
+
+def revocation_settings(store: SqliteStore) -> RevocationSettings:
+    """Read the custom OCSP responders."""
+    return RevocationSettings(
+        custom=_get(store, "ocsp") == "enable", url1=_get(store, "ocsp:url1"), url2=_get(store, "ocsp:url2")
+    )
+
+
+def set_custom_responders(store: SqliteStore, enable: bool) -> None:  # noqa: FBT001  # the setting itself
+    """Switch the custom OCSP responders on or off.
+
+    Raises:
+        BadInput: None is set, so switching them on would check nothing.
+    """
+    found = revocation_settings(store)
+    if enable and not (found.url1 or found.url2):
+        raise BadInput(
+            "No custom OCSP responder is set.",
+            next_command="ncs certvalidation custom-ocsp-responder set url1 http://ocsp.example.com",
+        )
+    _set(store, "ocsp", "enable" if enable else "disable")
+
+
+def set_responder(store: SqliteStore, slot: str, url: str) -> None:
+    """Set or clear (empty) a custom OCSP responder; `slot` is `url1` or `url2`.
+
+    Raises:
+        BadInput: The URL is not plain HTTP to a host: OCSP answers are signed, and HTTPS would need a check of its own.
+    """
+    if url:
+        from urllib.parse import urlsplit
+
+        from troth.model.endpoint import canonical_host
+
+        parts = urlsplit(url) if len(url) <= 1024 and url.isprintable() and " " not in url else None
+        if parts is None or parts.scheme != "http" or not parts.hostname or "@" in parts.netloc:
+            raise BadInput(
+                "An OCSP responder is an http:// address without a user name.",
+                why="its answers are signed; HTTPS would need a certificate check of its own",
+                next_command="ncs certvalidation custom-ocsp-responder set url1 http://ocsp.example.com",
+            )
+        canonical_host(parts.hostname)
+    _set(store, f"ocsp:{slot}", url)
+
+
+def _get(store: SqliteStore, name: str) -> str:
+    with _reading(store) as connection:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"setting:{name}",)).fetchone()
+    return row[0] if row else ""
+
+
+def _set(store: SqliteStore, name: str, value: str) -> None:
+    with store.transaction() as connection:
+        connection.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (f"setting:{name}", value),
+        )
+        store.journal(connection, "setting", name, {"value": value})
+
+
+@contextmanager
+def _reading(store: SqliteStore) -> Iterator[sqlite3.Connection]:
+    with map_errors(store.path), store.reading() as connection:
+        yield connection
