@@ -34,6 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("mode", nargs="?", choices=_MODES, metavar="MODE", help=", ".join(_MODES))
     parser.add_argument("--pin", choices=("key", "certificate", "issuer"), help="what a first use pins")
     parser.add_argument("--expired", choices=("accept", "reject"), help="the right certificate outside its dates")
+    parser.add_argument(
+        "--revocation",
+        choices=("require", "prefer", "off"),
+        help="in mode ca, for a domain: what becomes of a revocation check that cannot be done (default: require)",
+    )
     parser.add_argument("--starttls", choices=common.STARTTLS, metavar="PROTOCOL", help=", ".join(common.STARTTLS))
 
 
@@ -75,13 +80,19 @@ def _set(args: argparse.Namespace) -> int:
         pin=PinKind(args.pin) if args.pin else None,
         expired=Expiry(args.expired) if args.expired else None,
     )
-    if args.what is None or change == Override():
+    if args.revocation and args.what not in DOMAINS:
+        raise BadInput("Revocation is set for a domain.", why=f"known are {', '.join(DOMAINS)}")
+    if args.what is None or (change == Override() and not args.revocation):
         raise BadInput(
             "Say what to set, and to what.", next_command="troth policy set DOMAIN|ENDPOINT [MODE] [--pin KIND] [--expired …]"
         )
     with common.store() as opened:
         if args.what in DOMAINS:
-            policy = manage.set_domain(opened, args.what, change)
+            policy = opened.domain_policy(args.what) if change == Override() else manage.set_domain(opened, args.what, change)
+            if args.revocation:
+                from troth.store.authorities import set_strictness
+
+                set_strictness(opened, args.what, args.revocation)
         elif change.pin is PinKind.ISSUER:
             raise BadInput(
                 "An issuer is pinned with its CA certificate.",

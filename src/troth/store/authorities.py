@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from troth.errors import BadInput, NotFound
@@ -35,6 +35,7 @@ class RevocationSettings:
     custom: bool = False
     url1: str = ""
     url2: str = ""
+    strictness: str = "require"
 
     @property
     def responders(self) -> tuple[str, ...]:
@@ -121,6 +122,16 @@ def revocation_settings(store: SqliteStore) -> RevocationSettings:
     return RevocationSettings(
         custom=_get(store, "ocsp") == "enable", url1=_get(store, "ocsp:url1"), url2=_get(store, "ocsp:url2")
     )
+
+
+def revocation_of(store: SqliteStore, domain: str) -> RevocationSettings:
+    """Read how revocation is asked for in a domain."""
+    return replace(revocation_settings(store), strictness=_get(store, f"revocation:{domain}") or "require")
+
+
+def set_strictness(store: SqliteStore, domain: str, strictness: str) -> None:
+    """Set what becomes of a question about revocation that nobody answers: `require`, `prefer` or `off`."""
+    _set(store, f"revocation:{domain}", strictness)
 
 
 def set_custom_responders(store: SqliteStore, enable: bool) -> None:  # noqa: FBT001  # the setting itself

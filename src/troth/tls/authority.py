@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate
 from troth.model.certificate import CertificateView
@@ -11,11 +10,6 @@ from troth.model.entry import CheckMode, Entry, PinKind, PinState, Policy
 from troth.store.sqlite import SqliteStore
 from troth.tls.base import anchor, client_context, peer_chain
 from troth.trust.verdict import ChainOutcome
-
-if TYPE_CHECKING:
-    from troth.tls.ca import CaSettings
-    from troth.tls.handshake import Handshake
-    from troth.tls.probe import Target
 
 _HELD = (PinState.CURRENT, PinState.NEXT)
 
@@ -32,12 +26,14 @@ def trust_authorities(
 ) -> None:
     """Make a context verify chain and name: by the pinned issuers if the mode pins, else by the domain's CA store."""
     if policy.mode is CheckMode.CA:
-        settings = ca_settings(store, domain)
-        if settings.system:
+        from troth.store.authorities import authorities, follows_system
+
+        if follows_system(store, domain):
             ssl.SSLContext.load_default_certs(context)
-        pems = "".join(settings.anchors_pem)
-        if pems:
-            ssl.SSLContext.load_verify_locations(context, cadata=pems)
+        anchors = b"".join(each.view.der for each in authorities(store, domain))
+        if anchors:
+            ssl.SSLContext.load_verify_locations(context, cadata=anchors)
+        # An intermediate in the CA store is as good as a root, and vendors give out such.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         ssl.SSLContext.verify_mode.__set__(context, ssl.CERT_REQUIRED)  # type: ignore[attr-defined]  # a property
     else:
@@ -47,16 +43,12 @@ def trust_authorities(
     ssl.SSLContext.check_hostname.__set__(context, True)  # type: ignore[attr-defined]  # a property
 
 
-def ca_settings(store: SqliteStore, domain: str) -> CaSettings:
-    """Give the CA store and the revocation settings of a domain."""
-    from troth.store.authorities import settings_of
-
-    return settings_of(store, domain)
-
-
-def outcome_of(connection: ssl.SSLSocket | ssl.SSLObject) -> ChainOutcome:
+def outcome_of(
+    store: SqliteStore, policy: Policy, domain: str, connection: ssl.SSLSocket | ssl.SSLObject
+) -> ChainOutcome:
     """Give the outcome of a handshake that OpenSSL itself verified."""
-    return outcome(tuple(peer_chain(connection, verified=True)))
+    path = tuple(peer_chain(connection, verified=True))
+    return with_revocation(store, policy, domain, path, outcome(path))
 
 
 def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
@@ -72,13 +64,15 @@ def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
 
 
 def with_revocation(
-    store: SqliteStore, target: Target, policy: Policy, domain: str, seen: Handshake, found: ChainOutcome
+    store: SqliteStore, policy: Policy, domain: str, path: tuple[bytes, ...], found: ChainOutcome
 ) -> ChainOutcome:
     """Ask whether a certificate on the path was revoked by its CA; in `ca` mode only, as the domain's settings say."""
-    del target
     if policy.mode is not CheckMode.CA or not found.valid:
         return found
-    from troth.tls.ca import check_path
+    from troth.store.authorities import revocation_of
+    from troth.tls.revocation import Settings, Strictness, check_path
 
-    reason = check_path(seen.path, settings=ca_settings(store, domain), now=store.now())
+    kept = revocation_of(store, domain)
+    settings = Settings(strictness=Strictness(kept.strictness), responders=kept.responders)
+    reason = check_path(path, settings=settings, now=store.now())
     return ChainOutcome(valid=False, reason=reason) if reason else found

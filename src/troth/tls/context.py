@@ -228,7 +228,7 @@ class Context(ssl.SSLContext):
             moment = time.monotonic()
             if leaf in current and moment - self._sighted.get(endpoint, -SIGHTING_S) < SIGHTING_S:
                 return
-            outcome = _verified_path(connection) if chained else None
+            outcome = self._chain(endpoint, connection) if chained else None
             presented = Presented(leaf=read_leaf(leaf, str(endpoint)), chain=chain)
             require_trusted(
                 self._store.judge(endpoint, presented, domain=self._domain, chain=outcome, expect=self._expect)
@@ -236,6 +236,12 @@ class Context(ssl.SSLContext):
             self._sighted[endpoint] = moment
 
         return judge
+
+    def _chain(self, endpoint: Endpoint, connection: ssl.SSLSocket | ssl.SSLObject) -> ChainOutcome:
+        from troth.tls.authority import outcome_of
+
+        policy, entry = self._store.policy(endpoint, self._domain)
+        return outcome_of(self._store, policy, entry.domain if entry else self._domain, connection)
 
     def _judge_beforehand(self, endpoint: Endpoint) -> Entry | None:
         """Look without the client certificate; it may then go to exactly what was trusted."""
@@ -283,12 +289,6 @@ def _has_issuers(entry: Entry | None) -> bool:
     return entry is not None and any(
         pin.kind is PinKind.ISSUER for pin in entry.having(PinState.CURRENT, PinState.NEXT)
     )
-
-
-def _verified_path(connection: ssl.SSLSocket | ssl.SSLObject) -> ChainOutcome:
-    from troth.tls.authority import outcome_of
-
-    return outcome_of(connection)
 
 
 def _same_trust(one: Entry | None, other: Entry | None) -> bool:

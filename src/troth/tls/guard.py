@@ -66,7 +66,7 @@ class GuardedSocket(ssl.SSLSocket):
         self._sslobj = None
 
     def _need_verdict(self) -> None:
-        if not self._trusted and self._sslobj is not None:  # type: ignore[has-type]
+        if not self._trusted and self._sslobj is not None:
             self.do_handshake()
 
     def read(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,268 @@
+"""Whether a CA revoked a certificate on a verified path: OCSP (RFC 6960) first, then CRLs (RFC 5280 section 5).
+
+Asked in `ca` mode only. A certificate that names neither a responder nor a list cannot be asked about, and is not refused
+for it; one that names them must be answered for, for a check that cannot be done is a rejection. The domain's setting
+can relax that to "only a definite answer counts" where a network cannot reach its CAs.
+
+Answers are fetched over plain HTTP, as the RFCs have it: they are signed, and HTTPS would need this very check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from troth.errors import TrothError
+from troth.model.text import printable
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.x509 import ocsp
+
+SKEW = timedelta(minutes=5)
+MAX_OCSP = 64 << 10
+MAX_CRL = 16 << 20
+
+Fetch = Callable[[str, bytes | None, int], bytes]
+
+
+class Strictness(StrEnum):
+    """What becomes of a question that nobody answers."""
+
+    REQUIRE = "require"
+    PREFER = "prefer"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How revocation is asked for.
+
+    Args:
+        strictness: What becomes of a question that nobody answers.
+        responders: Custom OCSP responders, asked in place of the one that a certificate names.
+        timeout_s: The limit of each fetch, in seconds.
+    """
+
+    strictness: Strictness = Strictness.REQUIRE
+    responders: tuple[str, ...] = ()
+    timeout_s: float = 5.0
+
+
+class _Unanswered(Exception):
+    """This source gave no usable answer; the reason is for people."""
+
+
+# What a hostile or broken answer raises while it is read, besides what is said of it here.
+_UNUSABLE = (_Unanswered, TrothError, ValueError, TypeError)
+
+
+class _Revoked(Exception):
+    """The CA revoked it."""
+
+
+def check_path(path: tuple[bytes, ...], *, settings: Settings, now: datetime, fetch: Fetch | None = None) -> str:
+    """Ask about every certificate of a verified path but the anchor; give why it is refused, or nothing.
+
+    Args:
+        path: DER, the leaf first, the anchor last.
+        settings: How to ask.
+        now: The time of the decision, aware.
+        fetch: Gives the answer to (URL, body or None, size limit); by default over HTTP.
+    """
+    if settings.strictness is Strictness.OFF:
+        return ""
+    from cryptography import x509
+
+    from troth.tls.fetch import fetcher
+
+    get = fetch or fetcher(settings.timeout_s)
+    certificates = [x509.load_der_x509_certificate(each) for each in path]
+    for subject, issuer in zip(certificates, certificates[1:], strict=False):
+        name = printable(subject.subject.rfc4514_string())
+        try:
+            _ask(subject, issuer, settings, now, get)
+        except _Revoked as revoked:
+            return f"{name} was revoked by its CA: {revoked}"
+        except _Unanswered as silence:
+            if settings.strictness is Strictness.REQUIRE:
+                return f"it cannot be told whether {name} was revoked: {silence}"
+        except (ValueError, TypeError) as error:
+            return f"the revocation of {name} cannot be checked: {printable(str(error))}"
+    return ""
+
+
+def _ask(
+    subject: x509.Certificate, issuer: x509.Certificate, settings: Settings, now: datetime, fetch: Fetch
+) -> None:
+    """Return if it is good, or cannot be asked about; each source is asked until one answers.
+
+    Raises:
+        _Revoked: It was revoked.
+        _Unanswered: No source answered.
+    """
+    responders = settings.responders or tuple(_named_responders(subject))
+    lists = tuple(_named_lists(subject))
+    failures: list[str] = []
+    for url in responders:
+        try:
+            return _by_ocsp(url, subject, issuer, now, fetch)
+        except _UNUSABLE as error:
+            failures.append(f"{printable(url)}: {_said(error)}")
+    for url in lists:
+        try:
+            return _by_crl(url, subject, issuer, now, fetch)
+        except _UNUSABLE as error:
+            failures.append(f"{printable(url)}: {_said(error)}")
+    if failures:
+        raise _Unanswered("; ".join(failures))
+    return None
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, (_Unanswered, TrothError)):
+        return str(error)
+    return f"the answer cannot be read ({printable(str(error), 80)})"
+
+
+def _by_ocsp(
+    url: str, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, fetch: Fetch
+) -> None:
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509 import ocsp
+
+    request = ocsp.OCSPRequestBuilder().add_certificate(subject, issuer, hashes.SHA1()).build()  # noqa: S303  # an identifier
+    data = fetch(url, request.public_bytes(serialization.Encoding.DER), MAX_OCSP)
+    response = ocsp.load_der_ocsp_response(data)
+    if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+        raise _Unanswered(f"the responder says {response.response_status.name.lower().replace('_', ' ')}")
+    _require_signed(response, issuer, now)
+    name_hash, key_hash = _issuer_hashes(issuer, response.hash_algorithm)
+    if (response.serial_number, response.issuer_name_hash, response.issuer_key_hash) != (
+        subject.serial_number,
+        name_hash,
+        key_hash,
+    ):
+        raise _Unanswered("the answer is about another certificate")
+    _require_current(response.this_update_utc, response.next_update_utc, now)
+    if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
+        reason = response.revocation_reason
+        raise _Revoked(f"{response.revocation_time_utc:%Y-%m-%d}" + (f", {reason.value}" if reason else ""))
+    if response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
+        raise _Unanswered("the responder does not know the certificate")
+
+
+def _require_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
+    """The answer is signed by the CA itself, or by one that the CA named for this (RFC 6960 section 4.2.2.2)."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    candidates = [issuer]
+    for each in response.certificates:
+        try:
+            each.verify_directly_issued_by(issuer)
+            usages = each.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            continue
+        if x509.oid.ExtendedKeyUsageOID.OCSP_SIGNING in usages and (
+            each.not_valid_before_utc <= now <= each.not_valid_after_utc
+        ):
+            candidates.append(each)
+    for signer in candidates:
+        try:
+            _verify(signer.public_key(), response.signature, response.tbs_response_bytes, response)
+        except InvalidSignature:
+            continue
+        return
+    raise _Unanswered("the answer is not signed by the CA")
+
+
+def _verify(key: Any, signature: bytes, data: bytes, signed: Any) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+
+    algorithm = signed.signature_hash_algorithm
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, data, padding.PKCS1v15(), algorithm)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, data, ec.ECDSA(algorithm))
+    elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
+        key.verify(signature, data)
+    else:
+        raise _Unanswered("the answer is signed with an unknown kind of key")
+
+
+def _issuer_hashes(issuer: x509.Certificate, algorithm: Any) -> tuple[bytes, bytes]:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from troth.model import der
+
+    spki = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key_bits = list(der.read_all(spki).children())[1].value[1:]
+    name = issuer.subject.public_bytes()
+    return hashlib.new(algorithm.name, name).digest(), hashlib.new(algorithm.name, key_bits).digest()
+
+
+def _by_crl(url: str, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, fetch: Fetch) -> None:
+    from cryptography import x509
+
+    data = fetch(url, None, MAX_CRL)
+    is_pem = data.startswith(b"-----BEGIN")
+    found = x509.load_pem_x509_crl(data) if is_pem else x509.load_der_x509_crl(data)
+    if found.issuer != issuer.subject or not found.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
+        raise _Unanswered("the list is not the CA's")
+    _require_current(found.last_update_utc, found.next_update_utc, now)
+    for extension in found.extensions:
+        if extension.critical and not isinstance(extension.value, x509.IssuingDistributionPoint):
+            raise _Unanswered("the list has a rule that Troth does not know (a delta, or another)")
+        if isinstance(extension.value, x509.IssuingDistributionPoint) and (
+            extension.value.indirect_crl
+            or extension.value.only_some_reasons
+            or extension.value.only_contains_attribute_certs
+            or extension.value.only_contains_ca_certs
+        ):
+            raise _Unanswered("the list does not cover this certificate")
+    entry = found.get_revoked_certificate_by_serial_number(subject.serial_number)
+    if entry is not None:
+        raise _Revoked(f"{entry.revocation_date_utc:%Y-%m-%d}")
+
+
+def _require_current(this_update: datetime, next_update: datetime | None, now: datetime) -> None:
+    moment = now.astimezone(UTC)
+    if this_update > moment + SKEW:
+        raise _Unanswered("the answer is from the future; compare the clocks")
+    if next_update is None or next_update < moment - SKEW:
+        raise _Unanswered("the answer is out of date")
+
+
+def _named_responders(certificate: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return [
+        str(each.access_location.value)
+        for each in access
+        if each.access_method == x509.oid.AuthorityInformationAccessOID.OCSP
+        and isinstance(each.access_location, x509.UniformResourceIdentifier)
+    ][:4]
+
+
+def _named_lists(certificate: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return [
+        str(name.value)
+        for point in points
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    ][:4]
