@@ -59,6 +59,10 @@ class Talk:
         """Take what is to be sent now."""
         data = b""
         while isinstance(self._want, Send):
+            # An answer that is here before its question was put there by somebody who knows the script.
+            if self._buffer.strip():
+                raise _injected(len(self._buffer))
+            self._buffer.clear()
             data += self._want.data
             self._advance(b"")
         return data
@@ -81,11 +85,7 @@ class Talk:
                 return
             self._advance(taken)
         if self.done and self._buffer:
-            raise ProtocolViolation(
-                f"The peer sent {len(self._buffer)} bytes of plain text after it agreed to TLS.",
-                why="somebody in the middle puts words into the connection before it is protected",
-                next_command="look at what stands between this machine and the host",
-            )
+            raise _injected(len(self._buffer))
 
     def _advance(self, answer: bytes) -> None:
         try:
@@ -146,6 +146,14 @@ async def anegotiate(reader: object, writer: object, protocol: str, *, server_na
         raise TimedOut(f"The {protocol} server did not offer TLS within {timeout_s:g} s.") from None
     except OSError as error:
         raise _broken(protocol, error) from None
+
+
+def _injected(count: int) -> ProtocolViolation:
+    return ProtocolViolation(
+        f"The peer sent {count} bytes of plain text that nobody asked for, before TLS.",
+        why="somebody in the middle may be putting words into the connection before it is protected",
+        next_command="look at what stands between this machine and the host",
+    )
 
 
 def _broken(protocol: str, error: OSError) -> Unreachable:
