@@ -234,7 +234,8 @@ def nginx(folder: Path) -> Iterator[tuple[int, Callable[[], None]]]:
         old = served(port)
         certificate(folder)
         os.kill(int((folder / "pid").read_text()), signal.SIGHUP)
-        wait_until(lambda: served(port) != old, "nginx's new certificate")
+        # The old workers accept for a moment beside the new ones.
+        wait_until(lambda: all(served(port) != old for _ in range(20)), "nginx's new certificate")
 
     with running(command, port, log=folder / "log"):
         yield port, swap

@@ -177,7 +177,8 @@ def peer(host: Host, protocol: str, connection: socket.socket) -> None:
     """Speak a protocol's honest part on a connection, then TLS."""
     for number, reply in enumerate(HONEST[protocol]):
         if number:
-            connection.recv(4096)
+            # MySQL's client does not wait for an answer: what follows its 36 bytes is TLS.
+            connection.recv(36 if protocol == "mysql" else 4096)
         connection.sendall(reply)
     with host._context.wrap_socket(connection, server_side=True) as tls:
         tls.recv(1)
