@@ -29,7 +29,9 @@ def free_port() -> int:
 
 def program(name: str, *places: str) -> str:
     """Find a program, or skip the test."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *places]))
+    found = shutil.which(
+        name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *places])
+    )
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
@@ -68,8 +70,9 @@ def running(command: list[str], port: int, *, log: Path, user: str = "") -> Iter
             cwd="/",
         )
     try:
+
         def ready() -> bool:
-            assert process.poll() is None, f"{command[0]} ended: {log.read_text(errors='replace')[-2000:]}"
+            assert process.poll() is None, f"{command[0]} ended: {_logs(log.parent)}"
             return listening(port)
 
         wait_until(ready, command[0])
@@ -83,6 +86,13 @@ def running(command: list[str], port: int, *, log: Path, user: str = "") -> Iter
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _logs(folder: Path) -> str:
+    """Give the end of every log in a folder, for the message of a failure."""
+    return "; ".join(
+        f"{each.name}: {each.read_text(errors='replace')[-1500:]}" for each in folder.glob("*log*") if each.is_file()
+    )
 
 
 def certificate(folder: Path, name: str = "host") -> tuple[Path, Path]:
@@ -159,10 +169,12 @@ def dovecot(folder: Path, protocol: str) -> Iterator[int]:
     server = program("dovecot")
     if os.geteuid() != 0:
         pytest.skip("dovecot's log-in processes need root")
-    if not Path(f"/usr/share/dovecot/protocols.d/{'managesieved' if protocol == 'sieve' else protocol + 'd'}.protocol").exists():
+    if not Path(
+        f"/usr/share/dovecot/protocols.d/{'managesieved' if protocol == 'sieve' else protocol + 'd'}.protocol"
+    ).exists():
         pytest.skip(f"dovecot's {protocol} is not installed")
     crt, key = certificate(folder)
-    folder.chmod(0o755)
+    let_through(folder)
     port = free_port()
     listener = {"imap": ("imap", "imap"), "pop3": ("pop3", "pop3"), "sieve": ("managesieve", "sieve")}[protocol]
     (folder / "dovecot.conf").write_text(
@@ -187,8 +199,7 @@ def postfix(folder: Path) -> Iterator[int]:
         pytest.skip("postfix needs root")
     crt, key = certificate(folder)
     port = free_port()
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(each.stat().st_mode | 0o055)
+    let_through(folder)
     config, queue, data = folder / "etc", folder / "queue", folder / "data"
     for each in (config, queue, data):
         each.mkdir()
@@ -254,6 +265,11 @@ def hand_over(folder: Path, user: str) -> None:
         return
     for each in (folder, *folder.rglob("*")):
         shutil.chown(each, user, user)
-    for parent in list(folder.parents)[:-1]:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
+    let_through(folder)
+
+
+def let_through(folder: Path) -> None:
+    """Let a server that drops root reach its folder: pytest's own folders are closed to all others."""
+    for each in (folder, *list(folder.parents)[:-1]):
+        if each.stat().st_uid == os.geteuid() and not each.stat().st_mode & 0o001:
+            each.chmod(each.stat().st_mode | 0o011)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN
 from troth.model.fingerprint import Fingerprint
-from troth.store.sqlite import SqliteStore
 from troth.tls.check import check_target
 from troth.tls.deadline import DEFAULT_TIMEOUT_S
 from troth.tls.probe import Target
 from troth.tls.proxy import Proxy
 from troth.trust.rejection import require_trusted
-from troth.trust.verdict import Decision
+
+if TYPE_CHECKING:
+    from troth.store.sqlite import SqliteStore
+    from troth.trust.verdict import Decision
 
 
 def check(

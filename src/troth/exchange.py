@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate
 from troth.formats.records import ImportedDocument, ImportedPin, Revocation
@@ -12,6 +12,9 @@ from troth.model.entry import DOMAINS, Entry, EntryState, Evidence, Pin, PinKind
 from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 from troth.store.sqlite import SqliteStore, subject_of
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 @dataclass(slots=True)
@@ -43,9 +46,7 @@ def export(store: SqliteStore) -> ImportedDocument:
             Revocation(fingerprint=fp, revoked_at=when, revoked_by=who, reason=why)
             for fp, when, who, why in store.revocations()
         )
-    return ImportedDocument(
-        entries=entries, policies=policies, revoked=revoked, certificates=certificates
-    )
+    return ImportedDocument(entries=entries, policies=policies, revoked=revoked, certificates=certificates)
 
 
 def take_over(store: SqliteStore, document: ImportedDocument, *, source: str) -> Imported:
@@ -103,10 +104,14 @@ def _add(
     if here is None:
         store.rewrite(connection, "import", None, entry, {"source": source})
         done.added.append(name)
-    elif {(p.kind, p.fingerprint, p.state) for p in here.pins} >= {(p.kind, p.fingerprint, p.state) for p in entry.pins}:
+    elif {(p.kind, p.fingerprint, p.state) for p in here.pins} >= {
+        (p.kind, p.fingerprint, p.state) for p in entry.pins
+    }:
         done.same += 1
     elif here.state is EntryState.DELETED:
-        done.refused.append(f"{name} was deleted here; to trust it again: troth pin {entry.endpoint} --expect FINGERPRINT")
+        done.refused.append(
+            f"{name} was deleted here; to trust it again: troth pin {entry.endpoint} --expect FINGERPRINT"
+        )
     else:
         done.refused.append(
             f"{name} is on record with other pins, which stay: troth show {entry.endpoint};"

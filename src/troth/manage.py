@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
-from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN, Entry, Evidence, Override, Pin, PinKind, PinState, Policy
-from troth.model.fingerprint import Fingerprint
-from troth.store.sqlite import SqliteStore
 from troth.trust import changes
+
+if TYPE_CHECKING:
+    from troth.model.certificate import CertificateView
+    from troth.model.fingerprint import Fingerprint
+    from troth.store.sqlite import SqliteStore
 
 
 def resolve(store: SqliteStore, text: str, *, protocol: str | None = None) -> Entry:
@@ -26,7 +29,9 @@ def resolve(store: SqliteStore, text: str, *, protocol: str | None = None) -> En
     if not found and not _names_port(text):
         found = [each for each in store.at_host(place.host) if protocol in (None, each.endpoint.protocol)]
     if not found:
-        raise NotFound(f"Nothing is on record about {place}.", next_command=f"troth list; or, to look: troth check {place}")
+        raise NotFound(
+            f"Nothing is on record about {place}.", next_command=f"troth list; or, to look: troth check {place}"
+        )
     if len(found) > 1:
         several = ", ".join(f"{each.endpoint} ({each.endpoint.protocol})" for each in found)
         raise BadInput(f"{text} could be any of {several}.", next_command="name the port, or add --starttls PROTOCOL")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.errors import BadFile, BadInput, NotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT = "defaultRepo"
 MAX_FILE = 1 << 20
@@ -21,7 +24,7 @@ def folder(home: Path, name: str) -> Path:
         NotFound: There is none of that name.
     """
     if not _NAME.match(name):
-        raise BadInput(f"{ascii(name)} is no name of a repository.")
+        raise BadInput(f"{name!a} is no name of a repository.")
     found = home / "repositories" / name
     if name == DEFAULT:
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,7 +42,7 @@ def read(home: Path, name: str, file: str) -> str:
         BadFile: It is a link, too large, or not text.
     """
     if not _NAME.match(file):
-        raise BadInput(f"{ascii(file)} is no name of a file in a repository; give the name alone, without a path.")
+        raise BadInput(f"{file!a} is no name of a file in a repository; give the name alone, without a path.")
     place = folder(home, name) / file
     try:
         handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

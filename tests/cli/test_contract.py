@@ -55,9 +55,7 @@ def test_a_changed_certificate_is_rejected_and_explained(troth: Command, host: H
     assert problem["code"] == "TROTH-301"
 
 
-def test_a_rejection_carries_the_incumbents_words_and_what_they_lacked(
-    troth: Command, host: Host, where: str
-) -> None:
+def test_a_rejection_carries_the_incumbents_words_and_what_they_lacked(troth: Command, host: Host, where: str) -> None:
     """Administrators who search for the incumbent's words find the line, with host, port and both fingerprints in it."""
     old = host.view
     troth("check", where)
@@ -111,9 +109,7 @@ def test_a_deletion_that_names_the_next_certificate_trusts_it_alone(troth: Comma
     assert (done.code, done.document["results"][0]["verdict"]) == (0, "promoted")
 
 
-def test_an_announced_certificate_is_promoted_and_the_old_one_retires(
-    troth: Command, host: Host, where: str
-) -> None:
+def test_an_announced_certificate_is_promoted_and_the_old_one_retires(troth: Command, host: Host, where: str) -> None:
     """The current certificate stays trusted until the announced one is seen; then it is trusted no more."""
     troth("check", where)
     old = host.material
@@ -260,7 +256,17 @@ def test_bad_words_exit_2_and_change_nothing(troth: Command, words: tuple[str, .
     assert troth("export").out == before
 
 
-@pytest.mark.parametrize("words", [("show", "h:1"), ("history", "h:1"), ("delete", "h:1"), ("replace", "h:1", "--expect", OTHER), ("revoke", "h:1"), ("approve", "h:1", "--expect", OTHER)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "h:1"),
+        ("history", "h:1"),
+        ("delete", "h:1"),
+        ("replace", "h:1", "--expect", OTHER),
+        ("revoke", "h:1"),
+        ("approve", "h:1", "--expect", OTHER),
+    ],
+)
 def test_what_is_not_there_exits_1(troth: Command, words: tuple[str, ...]) -> None:
     """An endpoint that is not on record is a negative answer, with the next command."""
     done = troth(*words)
@@ -326,6 +332,10 @@ def test_listing_loads_neither_tls_nor_a_third_party(troth: Command) -> None:
         "print(sorted(m for m in ('ssl','asyncio','cryptography','http') if m in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "TROTH_HOME": str(troth.home)}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TROTH_HOME": str(troth.home)},
     )
     assert done.stdout.strip().endswith("[]")

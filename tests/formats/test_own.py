@@ -36,7 +36,7 @@ from troth.model.fingerprint import Fingerprint
 WHEN = datetime(2026, 1, 31, 12, 0, 0, 250000, tzinfo=UTC)
 FP = Fingerprint(bytes(range(32)))
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
-MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # made aware by timezones
+MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC))  # made aware by timezones
 FINGERPRINTS = st.binary(min_size=32, max_size=32).map(Fingerprint)
 ENDPOINTS = st.builds(
     lambda host, port, protocol: Endpoint.parse(f"{host}:{port}", protocol=protocol),

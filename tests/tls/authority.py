@@ -173,9 +173,7 @@ def server_context(folder: Path, chain: list[x509.Certificate], key: Key) -> ssl
     folder.mkdir(exist_ok=True)
     (folder / "chain.pem").write_bytes(b"".join(pem(each) for each in chain))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "chain.pem", folder / "key.pem")

@@ -199,7 +199,9 @@ def test_a_custom_responder_is_asked_in_place_of_the_named_one(
     assert answers.asked == ["/custom"]
 
 
-@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "file:///etc/passwd", "https://127.0.0.1/", "http://u@h/"])
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "file:///etc/passwd", "https://127.0.0.1/", "http://u@h/"]
+)
 def test_a_certificate_cannot_make_us_fetch_anything_but_public_http(url: str) -> None:
     """Threat 38: metadata addresses, files and credentials in a certificate's URLs are refused."""
     from troth.errors import Unreachable

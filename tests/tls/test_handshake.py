@@ -166,7 +166,9 @@ def test_parallel_first_use_learns_one_certificate(serve: Serve, store: SqliteSt
     assert all((verdict is Verdict.CHANGED) == (fp != winner) for verdict, fp in verdicts)
 
 
-def proxy_that(answer: bytes, *, then: Callable[[socket.socket, bytes], None] | None = None) -> Callable[[socket.socket], None]:
+def proxy_that(
+    answer: bytes, *, then: Callable[[socket.socket, bytes], None] | None = None
+) -> Callable[[socket.socket], None]:
     """Make a CONNECT proxy that gives one answer."""
 
     def behave(connection: socket.socket) -> None:
@@ -190,6 +192,7 @@ def test_a_proxy_leads_to_the_target_and_the_pin_is_the_targets(
     def relay(connection: socket.socket, request: bytes) -> None:
         assert request.startswith(f"CONNECT 127.0.0.1:{host.port} HTTP/1.1\r\n".encode())
         with socket.create_connection(("127.0.0.1", host.port)) as onward:
+
             def pump(source: socket.socket, sink: socket.socket) -> None:
                 try:
                     while data := source.recv(4096):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from troth.cli import common
 from troth.cli.pin import changed
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +17,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--next", metavar="FINGERPRINT", help="the fingerprint of the next certificate")
     what.add_argument("--withdraw", metavar="FINGERPRINT", help="take an announcement back")
-    parser.add_argument("--kind", choices=("key", "certificate"), default="certificate", help="what the fingerprint is of (default: certificate)")
+    parser.add_argument(
+        "--kind",
+        choices=("key", "certificate"),
+        default="certificate",
+        help="what the fingerprint is of (default: certificate)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,8 @@ from troth.cli import common, output
 from troth.errors.base import TrothError
 
 if TYPE_CHECKING:
+    import argparse
+
     from troth.store.sqlite import SqliteStore
     from troth.trust.verdict import Decision
 

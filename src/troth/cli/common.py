@@ -44,9 +44,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 def add_domain(parser: argparse.ArgumentParser, *, default: str | None = DEFAULT_DOMAIN) -> None:
     """Add the domain."""
-    parser.add_argument(
-        "--domain", choices=DOMAINS, default=default, help="the domain (the incumbent's truststore)"
-    )
+    parser.add_argument("--domain", choices=DOMAINS, default=default, help="the domain (the incumbent's truststore)")
 
 
 def add_expect(parser: argparse.ArgumentParser, *, required: bool, about: str) -> None:
@@ -63,9 +61,7 @@ def target(args: argparse.Namespace, endpoint: Endpoint, *, server_name: str = "
 
     password = os.environ.get("TROTH_PROXY_PASSWORD", "")
     proxy = Proxy.parse(args.proxy, password=password) if args.proxy else None
-    return Target(
-        endpoint=endpoint, server_name=args.server_name or server_name, timeout_s=args.timeout, proxy=proxy
-    )
+    return Target(endpoint=endpoint, server_name=args.server_name or server_name, timeout_s=args.timeout, proxy=proxy)
 
 
 def wanted(args: argparse.Namespace) -> Fingerprint | None:

@@ -27,7 +27,9 @@ _ZSH = "#compdef troth\nautoload -U +X bashcompinit && bashcompinit\n"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.epilog = "examples:\n  troth completion bash > /etc/bash_completion.d/troth\n  troth completion fish | source\n"
+    parser.epilog = (
+        "examples:\n  troth completion bash > /etc/bash_completion.d/troth\n  troth completion fish | source\n"
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish"))
     parser.add_argument("--endpoints", action="store_true", help="print the endpoints on record, for the scripts")

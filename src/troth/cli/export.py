@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--format", choices=("toml", "json", "listcerts"), default="toml", help="default: toml")
-    parser.add_argument("--output", "-o", metavar="FILE", help="a new file, for its owner alone (default: standard output)")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help="a new file, for its owner alone (default: standard output)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

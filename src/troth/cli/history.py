@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +25,7 @@ def run(args: argparse.Namespace) -> int:
         entry = common.entry(opened, args)
         records = list(opened.records(subject=subject_of(entry.endpoint)))
     if args.json:
-        output.document(
-            "troth.history/1", endpoint=str(entry.endpoint), records=[each.document() for each in records]
-        )
+        output.document("troth.history/1", endpoint=str(entry.endpoint), records=[each.document() for each in records])
     elif not args.quiet:
         output.table(
             ("WHEN", "WHAT", "WHO", "FROM", "WHY"),

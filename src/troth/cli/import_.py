@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    import argparse
 
 _FORMATS = ("toml", "json", "gnutls", "listcerts")
 
@@ -15,7 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("file", metavar="FILE", help="- for standard input")
     parser.add_argument("--format", choices=_FORMATS, help="default: seen from the file")
-    parser.epilog = "listcerts text holds subjects only: they become unverified hints, never pins; confirm each with troth check\n"
+    parser.epilog = (
+        "listcerts text holds subjects only: they become unverified hints, never pins; confirm each with troth check\n"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,13 @@ def run(args: argparse.Namespace) -> int:
 
         found = audit(opened)
     if args.json:
-        output.document("troth.journal.verify/1", intact=not found.faults, records=found.records, head=found.head, faults=found.faults)
+        output.document(
+            "troth.journal.verify/1",
+            intact=not found.faults,
+            records=found.records,
+            head=found.head,
+            faults=found.faults,
+        )
     elif found.faults:
         for fault in found.faults:
             output.note(f"{output.styled('fault:', 'bad', sys.stderr)} {fault}")

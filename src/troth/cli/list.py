@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from troth.cli import output
 from troth.model.words import DOMAINS
 from troth.store.connection import Database, map_errors
 from troth.store.listing import listing
 from troth.store.paths import default_path
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,12 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
 from troth.errors.base import TrothError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS: dict[str, str] = {
     "check": "connect to a host, hold its certificate against the record, and record it",
@@ -96,7 +98,9 @@ def guarded(run: object, *, as_json: bool) -> int:
 
 def load(name: str) -> Command:
     """Import one command."""
-    return cast("Command", importlib.import_module(f"troth.cli.{name}_" if name in ("import",) else f"troth.cli.{name}"))
+    return cast(
+        "Command", importlib.import_module(f"troth.cli.{name}_" if name in ("import",) else f"troth.cli.{name}")
+    )
 
 
 def parser_for(name: str) -> argparse.ArgumentParser:

@@ -18,7 +18,11 @@ _OCSP = ("certvalidation", "custom-ocsp-responder")
 
 # A word in <angle brackets> takes any value; one in {braces|like|this} takes one of these.
 GRAMMAR: tuple[tuple[tuple[str, ...], Run, str], ...] = (
-    ((*_CERT, "tofu-certs", "listcerts"), act.list_certificates, "list the certificates that were trusted on first use"),
+    (
+        (*_CERT, "tofu-certs", "listcerts"),
+        act.list_certificates,
+        "list the certificates that were trusted on first use",
+    ),
     ((*_CERT, "tofu-certs", "deletecert", "host", "<host_port>"), act.delete_certificate, "forget one of them"),
     (
         (*_CERT, "certificate-check", "{disable|trust-on-first-use|enable}", "{devicemgmt|pubnet|system|user}"),
@@ -26,11 +30,25 @@ GRAMMAR: tuple[tuple[tuple[str, ...], Run, str], ...] = (
         "set how a truststore's hosts are checked",
     ),
     (
-        (*_CA, "importcacert", "alias", "<alias>", "repository", "<repository>", "<file>", "truststore", "{devicemgmt|pubnet|system|user}"),
+        (
+            *_CA,
+            "importcacert",
+            "alias",
+            "<alias>",
+            "repository",
+            "<repository>",
+            "<file>",
+            "truststore",
+            "{devicemgmt|pubnet|system|user}",
+        ),
         act.import_ca,
         "trust a CA, from a file in a repository",
     ),
-    ((*_CA, "listcacerts", "truststore", "{devicemgmt|pubnet|system|user}"), act.list_cas, "list the CAs of a truststore"),
+    (
+        (*_CA, "listcacerts", "truststore", "{devicemgmt|pubnet|system|user}"),
+        act.list_cas,
+        "list the CAs of a truststore",
+    ),
     (
         (*_CA, "deletecacert", "alias", "<alias>", "truststore", "{devicemgmt|pubnet|system|user}"),
         act.delete_ca,
@@ -110,7 +128,7 @@ def _options(argv: list[str]) -> tuple[list[str], dict[str, str]]:
         name, equals, value = word.partition("=")
         if name not in OPTIONS:
             if word.startswith("--"):
-                raise BadInput(f"{ascii(word)} is no option of ncs.", next_command="ncs --help")
+                raise BadInput(f"{word!a} is no option of ncs.", next_command="ncs --help")
             words.append(word)
         elif not OPTIONS[name][0]:
             values[name] = "yes"
@@ -129,9 +147,7 @@ def _bind(pattern: tuple[str, ...], words: list[str]) -> dict[str, str] | None:
     for part, word in zip(pattern, words, strict=True):
         if not _fits(part, word):
             return None
-        if part[0] == "<":
-            bound[part[1:-1]] = word
-        elif part[0] == "{":
+        if part[0] == "<" or part[0] == "{":
             bound[part[1:-1]] = word
     return bound
 
@@ -162,7 +178,9 @@ def _wrong(words: list[str]) -> BadInput:
     expected = ", ".join(_possible(words[:good]))
     so_far = " ".join(["ncs", *words[:good]])
     if good == len(words):
-        return BadInput(f"The command is not complete: {so_far} …", why=f"what may follow: {expected}", next_command=f"{so_far} ?")
+        return BadInput(
+            f"The command is not complete: {so_far} …", why=f"what may follow: {expected}", next_command=f"{so_far} ?"
+        )
     return BadInput(
         f"{ascii(words[good])[:80]} cannot stand after {so_far!r}.",
         why=f"what may: {expected}",

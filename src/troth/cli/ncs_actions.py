@@ -48,9 +48,9 @@ def delete_certificate(given: dict[str, str]) -> int:
 
     key, protocol = given["host_port"], given.get("--starttls")
     if protocol is not None and protocol not in PROTOCOLS:
-        raise BadInput(f"Troth does not speak {ascii(protocol)}.", why="known are " + ", ".join(PROTOCOLS))
+        raise BadInput(f"Troth does not speak {protocol!a}.", why="known are " + ", ".join(PROTOCOLS))
     host, underscore, port = key.rpartition("_")
-    if not underscore or not port.isdigit() or ":" in host.rpartition("]")[2] and "[" in host:
+    if not underscore or not port.isdigit() or (":" in host.rpartition("]")[2] and "[" in host):
         raise BadInput(
             f"{ascii(key)[:80]} is no entry key.",
             why="a key is HOST_PORT, as listcerts prints it",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from troth.errors.base import TrothError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _STYLES = {"bad": "31;1", "good": "32", "warn": "33", "dim": "2", "strong": "1"}
 
@@ -40,9 +42,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print columns, as wide as their widest cell."""
     lines = [tuple(header), *map(tuple, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     say(styled(text[0], "dim"))
     sys.stdout.write("".join(line + "\n" for line in text[1:]))
 

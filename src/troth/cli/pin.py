@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     common.add_endpoint(parser)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--expect", metavar="FINGERPRINT", help="the fingerprint, of the certificate or (--kind key) the key")
+    source.add_argument(
+        "--expect", metavar="FINGERPRINT", help="the fingerprint, of the certificate or (--kind key) the key"
+    )
     source.add_argument("--pem", metavar="FILE", help="the certificate itself; - for standard input")
-    parser.add_argument("--kind", choices=("key", "certificate", "issuer"), default="certificate", help="what to hold on to (default: certificate)")
+    parser.add_argument(
+        "--kind",
+        choices=("key", "certificate", "issuer"),
+        default="certificate",
+        help="what to hold on to (default: certificate)",
+    )
     common.add_domain(parser)
 
 

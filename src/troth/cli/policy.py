@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
 
 if TYPE_CHECKING:
+    import argparse
+
     from troth.model.endpoint import Endpoint
     from troth.store.sqlite import SqliteStore
 
@@ -84,11 +84,16 @@ def _set(args: argparse.Namespace) -> int:
         raise BadInput("Revocation is set for a domain.", why=f"known are {', '.join(DOMAINS)}")
     if args.what is None or (change == Override() and not args.revocation):
         raise BadInput(
-            "Say what to set, and to what.", next_command="troth policy set DOMAIN|ENDPOINT [MODE] [--pin KIND] [--expired …]"
+            "Say what to set, and to what.",
+            next_command="troth policy set DOMAIN|ENDPOINT [MODE] [--pin KIND] [--expired …]",
         )
     with common.store() as opened:
         if args.what in DOMAINS:
-            policy = opened.domain_policy(args.what) if change == Override() else manage.set_domain(opened, args.what, change)
+            policy = (
+                opened.domain_policy(args.what)
+                if change == Override()
+                else manage.set_domain(opened, args.what, change)
+            )
             if args.revocation:
                 from troth.store.authorities import set_strictness
 
@@ -103,7 +108,13 @@ def _set(args: argparse.Namespace) -> int:
             entry = manage.set_policy(opened, place, change)
             policy = entry.override.over(opened.domain_policy(entry.domain))
     if args.json:
-        output.document("troth.policy.set/1", of=args.what, mode=policy.mode.value, pin=policy.pin.value, expired=policy.expired.value)
+        output.document(
+            "troth.policy.set/1",
+            of=args.what,
+            mode=policy.mode.value,
+            pin=policy.pin.value,
+            expired=policy.expired.value,
+        )
     elif not args.quiet:
         output.say(f"set  {args.what}  {policy.mode}, pins {policy.pin}, expired {policy.expired}")
     return 0

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+
+if TYPE_CHECKING:
+    import argparse
+
+    from troth.model.endpoint import Endpoint
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "what", metavar="ENDPOINT|FINGERPRINT", help="a fingerprint, or an endpoint whose certificates and keys are meant"
+        "what",
+        metavar="ENDPOINT|FINGERPRINT",
+        help="a fingerprint, or an endpoint whose certificates and keys are meant",
     )
     parser.add_argument("--starttls", choices=common.STARTTLS, metavar="PROTOCOL", help=", ".join(common.STARTTLS))
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the journal")
@@ -20,7 +27,6 @@ def run(args: argparse.Namespace) -> int:
     """Revoke, and say where it was trusted."""
     from troth import manage
     from troth.errors import BadFingerprint
-    from troth.model.endpoint import Endpoint
     from troth.model.fingerprint import Fingerprint
 
     places: tuple[Endpoint, ...]

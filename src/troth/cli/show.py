@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
 
 if TYPE_CHECKING:
+    import argparse
+
     from troth.model.certificate import CertificateView
     from troth.model.entry import Entry, Pin, Policy
     from troth.model.fingerprint import Fingerprint
@@ -99,7 +100,9 @@ def _tell(
     from troth.trust.explain import moment
 
     output.say(output.styled(f"{entry.endpoint}", "strong") + f"  {entry.state}  ({entry.domain}, {policy.mode})")
-    output.say(f"  protocol    {entry.endpoint.protocol}" + (f", server name {entry.server_name}" if entry.server_name else ""))
+    output.say(
+        f"  protocol    {entry.endpoint.protocol}" + (f", server name {entry.server_name}" if entry.server_name else "")
+    )
     output.say(f"  last seen   {moment(entry.last_seen)}")
     if entry.rejected:
         output.say(f"  rejected    {entry.rejected} at {moment(entry.rejected_at)}")

@@ -7,9 +7,12 @@ import socket
 import ssl
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.model.certificate import CertificateView
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Host:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput
 from troth.formats.gnutls import load_gnutls
@@ -19,6 +19,9 @@ from troth.formats.records import (
     bad_file,
     quoted,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "FORMATS",
@@ -74,8 +77,11 @@ def detect(text: str, *, name: str = "the file") -> str:
 
 
 def load(
-    data: str | bytes, format: str | None = None, *, name: str = "the file"
-) -> ImportedDocument:  # the option's name
+    data: str | bytes,
+    format: str | None = None,  # noqa: A002  # the option's name
+    *,
+    name: str = "the file",
+) -> ImportedDocument:
     """Read a file in any known format.
 
     Args:

@@ -7,13 +7,16 @@ underscore. Copies carry prompts, carriage returns, blanks at line ends, and lin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput
 from troth.formats.records import MAX_ENTRIES, ImportedDocument, ImportedHint, bad_file, quoted
 from troth.model.endpoint import Endpoint
 from troth.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FORMAT = "listcerts"
 BANNER = (

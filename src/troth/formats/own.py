@@ -10,8 +10,8 @@ import base64
 import json
 import re
 import tomllib
-from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput
 from troth.formats.records import ImportedDocument, Revocation, bad_file, quoted
@@ -35,6 +35,9 @@ from troth.model.entry import (
 )
 from troth.model.fingerprint import Fingerprint
 from troth.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCHEMA = "troth.trust/1"
 _FAMILY = "troth.trust/"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from troth.errors import BadFile
-from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN, Entry, PinKind, PinState, Policy
-from troth.model.fingerprint import Fingerprint
 from troth.model.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from troth.model.endpoint import Endpoint
+    from troth.model.fingerprint import Fingerprint
 
 MAX_BYTES = 64 << 20
 MAX_ENTRIES = 1_000_000

@@ -6,9 +6,9 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate
 from troth.model import der
@@ -17,7 +17,12 @@ from troth.model.keys import describe_key, describe_signature
 from troth.model.name import DistinguishedName
 from troth.model.text import printable
 
-_PEM = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.S)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PEM = re.compile(
+    r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.S
+)
 _MAX_PEM = 4 << 20
 _EXT_SAN, _EXT_BASIC_CONSTRAINTS = "2.5.29.17", "2.5.29.19"
 _MAX_SANS = 1000

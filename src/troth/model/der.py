@@ -7,8 +7,11 @@ minimal and definite, nothing may overrun its parent, and no structure is ever r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_SIZE = 1 << 20
 MAX_CHILDREN = 4096

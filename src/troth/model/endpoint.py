@@ -91,9 +91,10 @@ def canonical_host(text: str) -> str:
     """
     if not text:
         raise _bad(text, "the host is empty")
-    if any(ch.isspace() or unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Co", "Cn"} for ch in text):
-        if not any(ch in "\u200c\u200d\u00ad" for ch in text):
-            raise _bad(text, "it holds a blank, a control character or an invisible one")
+    hidden = any(ch.isspace() or unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Co", "Cn"} for ch in text)
+    # Joiners are invisible too, but have a meaning of their own in names: `_ascii` gives the better reason.
+    if hidden and not any(ch in "\u200c\u200d\u00ad" for ch in text):
+        raise _bad(text, "it holds a blank, a control character or an invisible one")
     if ":" in text:
         return _ipv6(text)
     name = text[:-1] if text.endswith(".") else text

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from troth.model.endpoint import Endpoint
-from troth.model.fingerprint import Fingerprint
 from troth.model.words import DEFAULT_DOMAIN, DOMAINS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from troth.model.endpoint import Endpoint
+    from troth.model.fingerprint import Fingerprint
 
 __all__ = [
     "DEFAULT_DOMAIN",
@@ -25,7 +29,6 @@ __all__ = [
     "PinState",
     "Policy",
 ]
-
 
 
 class PinKind(StrEnum):
@@ -109,9 +112,7 @@ class Override:
 
     def over(self, policy: Policy) -> Policy:
         """Give the policy that is in force at the endpoint."""
-        return Policy(
-            mode=self.mode or policy.mode, pin=self.pin or policy.pin, expired=self.expired or policy.expired
-        )
+        return Policy(mode=self.mode or policy.mode, pin=self.pin or policy.pin, expired=self.expired or policy.expired)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from troth.errors import BadFingerprint
 
-_PREFIX = re.compile(r"^(?:sha-?256[ \t]+fingerprint[ \t]*=|fingerprint[ \t]*=|pin-sha256=|sha-?256[ \t]*(?://|[:=]))\s*", re.I)
+_PREFIX = re.compile(
+    r"^(?:sha-?256[ \t]+fingerprint[ \t]*=|fingerprint[ \t]*=|pin-sha256=|sha-?256[ \t]*(?://|[:=]))\s*", re.I
+)
 _HEX = re.compile(r"^[0-9a-f]+$", re.I)
 _MAX_TEXT = 200
 

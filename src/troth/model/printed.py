@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from troth.errors import BadInput
 from troth.model.attributes import Attribute, Rdn, canonical_type, decode_string, is_known_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_NAME = 65536
 _LABEL = re.compile(r"^(?:subject|issuer)[ \t]*[=:]", re.I)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
 from troth.store import paths
 from troth.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def accept(path: Path | None = None, *, empty: bool, really: bool) -> str:

@@ -41,6 +41,10 @@ def audit(store: SqliteStore) -> Audit:
         found.entries += 1
         name = subject_of(entry.endpoint)
         if last.pop(name, None) != rows.trust_state(entry):
-            found.faults.append(f"{name} is not as the journal left it: its trust was changed behind the journal's back.")
-    found.faults += [f"{name} is in the journal and not in the store." for name, after in last.items() if "pins" in after]
+            found.faults.append(
+                f"{name} is not as the journal left it: its trust was changed behind the journal's back."
+            )
+    found.faults += [
+        f"{name} is in the journal and not in the store." for name, after in last.items() if "pins" in after
+    ]
     return found

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
 from troth.model.certificate import CertificateView
 from troth.store import rows
 from troth.store.connection import map_errors
-from troth.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from troth.store.sqlite import SqliteStore
 
 MAX_ALIAS = 64
 

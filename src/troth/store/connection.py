@@ -11,12 +11,15 @@ import mmap
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.errors.base import StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion, TrothError
 from troth.store import paths, schema, witness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUSY_TIMEOUT_S = 60.0
 _ACCEPT = "troth journal accept"
@@ -68,7 +71,7 @@ class Database:
             StoreVanished: It was.
         """
         try:
-            found = os.stat(self.path)  # noqa: PTH116  # on every connection's path; Path.stat costs twice as much
+            found = os.stat(self.path)  # on every connection's path; Path.stat costs twice as much
         except OSError:
             raise vanished(self.path) from None
         if self._identity != (found.st_dev, found.st_ino):
@@ -166,7 +169,9 @@ def map_errors(path: Path) -> Iterator[None]:
         raise StoreUnusable(
             f"The trust store {path} cannot be used: nothing was trusted, and nothing was stored.",
             why=f"{error}" + (f" ({name})" if name else ""),
-            next_command=_REMEDIES.get(name.split("_")[1] if "_" in name else "", "restore the newest copy of the store"),
+            next_command=_REMEDIES.get(
+                name.split("_")[1] if "_" in name else "", "restore the newest copy of the store"
+            ),
         ) from error
     except (OSError, ValueError) as error:
         # ValueError: a value in the tables that no version of this program wrote.
@@ -231,6 +236,4 @@ def _map(path: Path) -> mmap.mmap:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     found = os.fstat(handle)
     with _shared_memory_lock:
-        return _shared_memory.setdefault(
-            (found.st_dev, found.st_ino), mmap.mmap(handle, 4096, prot=mmap.PROT_READ)
-        )
+        return _shared_memory.setdefault((found.st_dev, found.st_ino), mmap.mmap(handle, 4096, prot=mmap.PROT_READ))

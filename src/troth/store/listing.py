@@ -6,8 +6,10 @@ fingerprint and no date type; `SqliteStore.listing` gives the same lines.
 
 from __future__ import annotations
 
-import sqlite3
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _QUERY = """
 SELECT e.host, e.port, e.protocol, e.domain, e.state,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
 from troth.model.entry import Entry, Evidence, PinState
 from troth.model.fingerprint import Fingerprint
 from troth.trust.verdict import ChainOutcome, Facts, Presented
+
+if TYPE_CHECKING:
+    import sqlite3
 
 MAX_HOLDERS = 20
 
@@ -24,9 +27,7 @@ def certificate(connection: sqlite3.Connection, fingerprint: Fingerprint | None)
     """Read a kept certificate."""
     if fingerprint is None:
         return None
-    row = connection.execute(
-        "SELECT der FROM certificate WHERE fingerprint = ?", (fingerprint.digest,)
-    ).fetchone()
+    row = connection.execute("SELECT der FROM certificate WHERE fingerprint = ?", (fingerprint.digest,)).fetchone()
     return CertificateView.from_der(row[0]) if row else None
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from troth.model.endpoint import Endpoint
 from troth.model.entry import Entry, PinState
 from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from troth.model.endpoint import Endpoint
     from troth.store.sqlite import SqliteStore
 
 _TOUCHED = """

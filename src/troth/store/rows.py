@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
 from troth.model.entry import (
     CheckMode,
@@ -22,6 +19,12 @@ from troth.model.entry import (
     Policy,
 )
 from troth.model.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from troth.model.certificate import CertificateView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -74,7 +77,9 @@ def select_entries(
 
 def entry_from(rows: list[tuple[Any, ...]]) -> Entry:
     """Make an entry of its joined rows."""
-    _, host, port, protocol, domain, state, mode, pin, expired, name, created, seen, presented, rejected, at = rows[0][:15]
+    _, host, port, protocol, domain, state, mode, pin, expired, name, created, seen, presented, rejected, at = rows[0][
+        :15
+    ]
     return Entry(
         endpoint=Endpoint(host, port, protocol),
         domain=str(domain),

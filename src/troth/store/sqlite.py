@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,9 +15,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from troth.model.certificate import CertificateView
-from troth.model.endpoint import Endpoint
 from troth.model.entry import Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
@@ -28,6 +26,12 @@ from troth.trust.decide import decide, holds
 from troth.trust.record import after
 from troth.trust.verdict import ChainOutcome, Decision, Facts, Presented, Verdict
 from troth.trust.weakness import weaknesses
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from troth.model.certificate import CertificateView
+    from troth.model.endpoint import Endpoint
 
 Clock = Callable[[], datetime]
 
@@ -69,7 +73,7 @@ class SqliteStore:
         """Close this thread's connection."""
         self._database.close()
 
-    def __enter__(self) -> SqliteStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -252,9 +256,7 @@ class SqliteStore:
         with self._writing() as connection:
             yield connection
 
-    def journal(
-        self, connection: sqlite3.Connection, action: str, subject: str, detail: Mapping[str, object]
-    ) -> None:
+    def journal(self, connection: sqlite3.Connection, action: str, subject: str, detail: Mapping[str, object]) -> None:
         """Add a record to the journal, inside the transaction that makes the change."""
         head = self._pending or connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
         seq, previous = head or (0, journal.GENESIS)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from troth.errors.base import StoreUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SIZE = 256
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate
 from troth.model.certificate import CertificateView
 from troth.model.entry import CheckMode, Entry, PinKind, PinState, Policy
-from troth.store.sqlite import SqliteStore
 from troth.tls.base import anchor, client_context, peer_chain
 from troth.trust.verdict import ChainOutcome
+
+if TYPE_CHECKING:
+    from troth.store.sqlite import SqliteStore
 
 _HELD = (PinState.CURRENT, PinState.NEXT)
 
@@ -40,7 +43,7 @@ def trust_authorities(
         pins = [pin for pin in (entry.having(*_HELD) if entry else ()) if pin.kind is PinKind.ISSUER]
         views = [store.certificate(pin.certificate) for pin in pins]
         anchor(context, [view.der for view in views if view is not None], any_time=False)
-    ssl.SSLContext.check_hostname.__set__(context, True)  # type: ignore[attr-defined]  # a property
+    ssl.SSLContext.check_hostname.__set__(context, True)  # type: ignore[attr-defined]  # noqa: FBT003  # a property
 
 
 def outcome_of(

@@ -7,8 +7,10 @@ They must look alike on the wire: a server that can tell a first-timer from one 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h): a pinned certificate is not refused for its dates; the policy is asked.
 NO_CHECK_TIME = 0x200000
@@ -22,7 +24,7 @@ def client_context(cls: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext
     """Make a client context that verifies nothing by itself; the caller adds what is trusted."""
     context = cls(ssl.PROTOCOL_TLS_CLIENT)
     harden(context)
-    ssl.SSLContext.check_hostname.__set__(context, False)  # type: ignore[attr-defined]  # a property at run time
+    ssl.SSLContext.check_hostname.__set__(context, False)  # type: ignore[attr-defined]  # noqa: FBT003  # a property at run time
     ssl.SSLContext.verify_mode.__set__(context, ssl.CERT_NONE)  # type: ignore[attr-defined]
     return context
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from troth.model.certificate import CertificateView
 from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Pin, PinKind, PinState, Policy
-from troth.model.fingerprint import Fingerprint
-from troth.store.sqlite import SqliteStore
 from troth.tls.probe import Target, probe
 from troth.trust.decide import holds
 from troth.trust.verdict import ChainOutcome, Decision, Presented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from troth.model.fingerprint import Fingerprint
+    from troth.store.sqlite import SqliteStore
 
 _HELD = (PinState.CURRENT, PinState.NEXT)
 
@@ -88,6 +92,4 @@ def _issuers(entry: Entry) -> list[Pin]:
 
 
 def _with_name(target: Target, server_name: str) -> Target:
-    return Target(
-        endpoint=target.endpoint, server_name=server_name, timeout_s=target.timeout_s, proxy=target.proxy
-    )
+    return Target(endpoint=target.endpoint, server_name=server_name, timeout_s=target.timeout_s, proxy=target.proxy)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
 from troth.errors import Unreachable
-from troth.model.endpoint import Endpoint
-from troth.tls.deadline import Deadline
+
+if TYPE_CHECKING:
+    from troth.model.endpoint import Endpoint
+    from troth.tls.deadline import Deadline
 
 
 def connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:

@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from troth.errors import BadEndpoint, BadInput
 from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Expiry, PinKind, PinState, Policy
 from troth.model.fingerprint import Fingerprint
-from troth.store.sqlite import SqliteStore
 from troth.tls.base import anchor, client_context, harden
 from troth.tls.check import check_target, refusal
 from troth.tls.guard import GuardedContext
 from troth.tls.probe import Target, read_leaf
 from troth.trust.rejection import require_trusted
 from troth.trust.verdict import ChainOutcome, Presented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from troth.store.sqlite import SqliteStore
 
 SIGHTING_S = 60.0
 _PROBE_TIMEOUT_S = 5.0
@@ -44,7 +47,7 @@ class Context(ssl.SSLContext):
         expect: The fingerprint that the first use must have.
     """
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> Context:
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
     def __init__(
@@ -135,7 +138,12 @@ class Context(ssl.SSLContext):
         return ssl.SSLContext.wrap_socket(inner, sock, **options)
 
     def wrap_bio(
-        self, incoming: Any, outgoing: Any, server_side: bool = False, server_hostname: Any = None, session: Any = None  # noqa: FBT001, FBT002
+        self,
+        incoming: Any,
+        outgoing: Any,
+        server_side: bool = False,  # noqa: FBT001, FBT002  # the base class's signature
+        server_hostname: Any = None,
+        session: Any = None,  # noqa: ARG002  # a session that is resumed shows no certificate: never
     ) -> ssl.SSLObject:
         """Wrap memory buffers; the context must be bound to an endpoint, for the buffers do not tell a port."""
         self._require_client(server_side)
@@ -262,9 +270,7 @@ class Context(ssl.SSLContext):
             return self._unexplained(endpoint, error)
         try:
             require_trusted(
-                check_target(
-                    self._store, Target(endpoint=endpoint, timeout_s=_PROBE_TIMEOUT_S), domain=self._domain
-                )
+                check_target(self._store, Target(endpoint=endpoint, timeout_s=_PROBE_TIMEOUT_S), domain=self._domain)
             )
         except ssl.SSLError as explained:
             return explained

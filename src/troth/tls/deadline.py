@@ -6,9 +6,12 @@ A limit for each read would let a peer that drips one byte at a time hold a chec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from troth.errors import TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_TIMEOUT_S = 10.0
 

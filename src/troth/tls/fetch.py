@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-import socket
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from troth.errors import Unreachable
@@ -13,6 +12,10 @@ from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.text import printable
 from troth.tls.connect import connect
 from troth.tls.deadline import Deadline
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
 
 
 def fetcher(timeout_s: float) -> Callable[[str, bytes | None, int], bytes]:
@@ -55,7 +58,9 @@ def get(url: str, body: bytes | None, *, limit: int, timeout_s: float) -> bytes:
         except TimeoutError:
             raise deadline.error() from None
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{endpoint} gave no answer.", why=printable(str(error) or type(error).__name__)) from None
+            raise Unreachable(
+                f"{endpoint} gave no answer.", why=printable(str(error) or type(error).__name__)
+            ) from None
 
 
 def _read(answer: http.client.HTTPResponse, sock: socket.socket, limit: int, deadline: Deadline) -> bytes:

@@ -8,14 +8,18 @@ handshake end. One that is accepted has signed the handshake: acceptance waits f
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from troth.errors import ProtocolViolation, UnreadableCertificate, Unreachable
+from troth.errors import ProtocolViolation, Unreachable, UnreadableCertificate
 from troth.tls.base import peer_chain
-from troth.tls.deadline import Deadline
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from troth.tls.deadline import Deadline
 
 MAX_HANDSHAKE = 4 << 20
 MAX_CERTIFICATES = 32

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate, UnreadableCertificate
 from troth.model.certificate import CertificateView
@@ -15,6 +14,10 @@ from troth.tls.deadline import DEFAULT_TIMEOUT_S, Deadline
 from troth.tls.handshake import Handshake, shake
 from troth.tls.proxy import Proxy, open_tunnel
 from troth.trust.verdict import Presented
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

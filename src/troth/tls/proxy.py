@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotAllowed, ProtocolViolation
 from troth.model.endpoint import Endpoint
 from troth.model.text import printable
-from troth.tls.deadline import Deadline
+
+if TYPE_CHECKING:
+    from troth.tls.deadline import Deadline
 
 _MAX_HEADER = 16 << 10
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from troth.errors import TrothError
@@ -82,7 +83,7 @@ def check_path(path: tuple[bytes, ...], *, settings: Settings, now: datetime, fe
 
     get = fetch or fetcher(settings.timeout_s)
     certificates = [x509.load_der_x509_certificate(each) for each in path]
-    for subject, issuer in zip(certificates, certificates[1:], strict=False):
+    for subject, issuer in pairwise(certificates):
         name = printable(subject.subject.rfc4514_string())
         try:
             _ask(subject, issuer, settings, now, get)
@@ -96,9 +97,7 @@ def check_path(path: tuple[bytes, ...], *, settings: Settings, now: datetime, fe
     return ""
 
 
-def _ask(
-    subject: x509.Certificate, issuer: x509.Certificate, settings: Settings, now: datetime, fetch: Fetch
-) -> None:
+def _ask(subject: x509.Certificate, issuer: x509.Certificate, settings: Settings, now: datetime, fetch: Fetch) -> None:
     """Return if it is good, or cannot be asked about; each source is asked until one answers.
 
     Raises:
@@ -129,9 +128,7 @@ def _said(error: Exception) -> str:
     return f"the answer cannot be read ({printable(str(error), 80)})"
 
 
-def _by_ocsp(
-    url: str, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, fetch: Fetch
-) -> None:
+def _by_ocsp(url: str, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, fetch: Fetch) -> None:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.x509 import ocsp
 

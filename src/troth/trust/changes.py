@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
-from troth.model.certificate import CertificateView
-from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN, Entry, EntryState, Evidence, Override, Pin, PinKind, PinState
-from troth.model.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from troth.model.certificate import CertificateView
+    from troth.model.endpoint import Endpoint
+    from troth.model.fingerprint import Fingerprint
 
 
 def fresh(endpoint: Endpoint, now: datetime, *, domain: str = DEFAULT_DOMAIN) -> Entry:
@@ -63,7 +67,9 @@ def swap(entry: Entry, pin: Pin) -> Entry:
     return replace(settled.with_pin(pin), presented=pin.certificate)
 
 
-def approve(entry: Entry, fingerprint: Fingerprint, view: CertificateView, kind: PinKind, now: datetime, actor: str) -> Entry:
+def approve(
+    entry: Entry, fingerprint: Fingerprint, view: CertificateView, kind: PinKind, now: datetime, actor: str
+) -> Entry:
     """Release what waits in quarantine; the caller has compared `fingerprint` with `view`.
 
     Raises:
@@ -88,7 +94,9 @@ def announce(entry: Entry, pin: Pin) -> Entry:
     """
     _require_unrevoked(entry, pin.fingerprint)
     if any(old.same_as(pin) for old in entry.current):
-        raise BadInput(f"{pin.fingerprint} is already trusted at {entry.endpoint}.", next_command=f"troth show {entry.endpoint}")
+        raise BadInput(
+            f"{pin.fingerprint} is already trusted at {entry.endpoint}.", next_command=f"troth show {entry.endpoint}"
+        )
     return entry.with_pin(pin)
 
 
@@ -100,7 +108,9 @@ def withdraw(entry: Entry, fingerprint: Fingerprint) -> Entry:
     """
     kept = [pin for pin in entry.pins if not (pin.state is PinState.NEXT and pin.fingerprint == fingerprint)]
     if len(kept) == len(entry.pins):
-        raise NotFound(f"{fingerprint} is not announced at {entry.endpoint}.", next_command=f"troth show {entry.endpoint}")
+        raise NotFound(
+            f"{fingerprint} is not announced at {entry.endpoint}.", next_command=f"troth show {entry.endpoint}"
+        )
     return replace(entry, pins=tuple(kept))
 
 

@@ -31,13 +31,17 @@ rejects (`ChainOutcome(valid=False)`), never left out.
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from troth.model.endpoint import Endpoint
 from troth.model.entry import CheckMode, Entry, EntryState, Expiry, Pin, PinKind, PinState, Policy
 from troth.trust.classify import classify
 from troth.trust.diff import diff
 from troth.trust.verdict import ChangeClass, Decision, Facts, Presented, Verdict
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from troth.model.endpoint import Endpoint
 
 _NO_FACTS = Facts()
 
@@ -154,9 +158,7 @@ def _unsettled(presented: Presented, entry: Entry, facts: Facts) -> tuple[Verdic
 
 def _has_record(entry: Entry | None) -> bool:
     """Whether any pin was ever trusted here, also one that is now retired or revoked: such a host is no stranger."""
-    return entry is not None and bool(
-        entry.having(PinState.CURRENT, PinState.NEXT, PinState.RETIRED, PinState.REVOKED)
-    )
+    return entry is not None and bool(entry.having(PinState.CURRENT, PinState.NEXT, PinState.RETIRED, PinState.REVOKED))
 
 
 def _holding(entry: Entry | None, state: PinState, presented: Presented, facts: Facts) -> Pin | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from troth.model.certificate import CertificateView
 from troth.trust.verdict import FieldDiff
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from troth.model.certificate import CertificateView
 
 
 def certificate_fields(view: CertificateView) -> dict[str, str]:

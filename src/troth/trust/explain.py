@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from troth.model.entry import Entry, PinKind, PinState
 from troth.trust.verdict import ChangeClass, Decision, Verdict
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 CLASSES: dict[ChangeClass, str] = {
     ChangeClass.NOT_EXPECTED: "It is not the certificate whose fingerprint was expected.",

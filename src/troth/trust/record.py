@@ -111,9 +111,7 @@ def _note_rejection(entry: Entry, decision: Decision, now: datetime) -> Entry | 
 def _seen(entry: Entry, presented: Presented, now: datetime) -> Entry:
     leaf = presented.leaf
     pins = tuple(_touch(pin, presented, now) for pin in entry.pins)
-    return replace(
-        entry, pins=pins, last_seen=now, presented=leaf.fingerprint, rejected=None, rejected_at=None
-    )
+    return replace(entry, pins=pins, last_seen=now, presented=leaf.fingerprint, rejected=None, rejected_at=None)
 
 
 def _touch(pin: Pin, presented: Presented, now: datetime) -> Pin:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-from troth.errors import base as _base
 from troth.trust import explain
 from troth.trust.verdict import Decision, Verdict
+
+if TYPE_CHECKING:
+    from troth.errors import base as _base
 
 _log = logging.getLogger("troth.trust")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from troth.model.certificate import CertificateView
-from troth.model.endpoint import Endpoint
-from troth.model.entry import Entry, Pin, Policy
-from troth.model.fingerprint import Fingerprint
+if TYPE_CHECKING:
+    from troth.model.certificate import CertificateView
+    from troth.model.endpoint import Endpoint
+    from troth.model.entry import Entry, Pin, Policy
+    from troth.model.fingerprint import Fingerprint
 
 
 class Verdict(StrEnum):

@@ -9,12 +9,15 @@ none can be had whole; keys that are known to be public are refused with `troth 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from math import gcd, isqrt, prod
+from typing import TYPE_CHECKING
 
 from troth.model import der
-from troth.model.certificate import CertificateView
 from troth.model.keys import rsa_numbers
+
+if TYPE_CHECKING:
+    from troth.model.certificate import CertificateView
 
 MIN_RSA_BITS = 2048
 _FERMAT_STEPS = 100
@@ -47,11 +50,15 @@ def weaknesses(view: CertificateView) -> tuple[Weakness, ...]:
     if view.key.startswith("EC") and any(curve in view.key for curve in _SMALL_CURVES):
         found.append(Weakness(code="small-curve", text=f"its curve is too small ({view.key})"))
     if view.key == "EC with explicit parameters":
-        found.append(Weakness(code="explicit-curve", text="its curve is one of its own, which can be made to be broken"))
+        found.append(
+            Weakness(code="explicit-curve", text="its curve is one of its own, which can be made to be broken")
+        )
     if view.key == "DSA":
         found.append(Weakness(code="dsa", text="its key is DSA, which nothing uses any more"))
     if not view.self_issued and view.signature_algorithm.endswith(("MD5", "SHA-1")):
-        found.append(Weakness(code="weak-signature", text=f"its CA signed it with a broken hash ({view.signature_algorithm})"))
+        found.append(
+            Weakness(code="weak-signature", text=f"its CA signed it with a broken hash ({view.signature_algorithm})")
+        )
     return tuple(found)
 
 
@@ -63,11 +70,17 @@ def _rsa(modulus: int, exponent: int) -> list[Weakness]:
     if exponent < 3 or exponent % 2 == 0:
         found.append(Weakness(code="bad-exponent", text=f"its RSA exponent is {exponent}, which protects nothing"))
     if modulus > 0 and (modulus % 2 == 0 or gcd(modulus, prod(_SMALL_PRIMES)) != 1):
-        found.append(Weakness(code="small-factor", text="its RSA modulus has a small factor, so its private key can be computed"))
+        found.append(
+            Weakness(code="small-factor", text="its RSA modulus has a small factor, so its private key can be computed")
+        )
     elif modulus > 0 and _close_primes(modulus):
-        found.append(Weakness(code="close-primes", text="its RSA primes are close together, so its private key can be computed"))
+        found.append(
+            Weakness(code="close-primes", text="its RSA primes are close together, so its private key can be computed")
+        )
     if bits >= 512 and _roca(modulus):
-        found.append(Weakness(code="roca", text="its RSA key has the form of a broken generator (ROCA, CVE-2017-15361)"))
+        found.append(
+            Weakness(code="roca", text="its RSA key has the form of a broken generator (ROCA, CVE-2017-15361)")
+        )
     return found
 
 
@@ -89,7 +102,7 @@ def _roca(modulus: int) -> bool:
     return all(modulus % prime in _powers(prime) for prime in _ROCA_PRIMES)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _powers(prime: int) -> frozenset[int]:
     found, power = set(), 1
     while power not in found:
