@@ -23,7 +23,13 @@ from troth.trust.verdict import Verdict
 
 def mysql_greeting(capabilities: int = 0x8800) -> bytes:
     """Give a MySQL server's greeting, with these capabilities."""
-    body = b"\x0a8.0.36\x00" + bytes(4) + b"12345678\x00" + struct.pack("<HBHH", capabilities & 0xFFFF, 45, 2, 0) + bytes(11)
+    body = (
+        b"\x0a8.0.36\x00"
+        + bytes(4)
+        + b"12345678\x00"
+        + struct.pack("<HBHH", capabilities & 0xFFFF, 45, 2, 0)
+        + bytes(11)
+    )
     return len(body).to_bytes(3, "little") + b"\x00" + body
 
 
@@ -76,9 +82,14 @@ DISHONEST: dict[str, list[list[bytes]]] = {
         [b"", b"</stream:stream>"],
     ],
     "postgres": [[b"", b"N"], [b"", b"EFATAL\x00no\x00\x00"], [b"", b"X"]],
-    "mysql": [[mysql_greeting(0x8000)], [b"\x08\x00\x00\x00\xff\x10\x04denied"], [b"\xff\xff\xff\x00"], [b"\x01\x00\x00\x05\x0a"]],
+    "mysql": [
+        [mysql_greeting(0x8000)],
+        [b"\x08\x00\x00\x00\xff\x10\x04denied"],
+        [b"\xff\xff\xff\x00"],
+        [b"\x01\x00\x00\x05\x0a"],
+    ],
 }
-WITHOUT_END = {name: b"x" * (70 << 10) for name in HONEST} | {
+WITHOUT_END = dict.fromkeys(HONEST, b"x" * (70 << 10)) | {
     "smtp": b"220-x\r\n" * 20_000,
     "imap": b"* OK\r\n" + b"* x\r\n" * 20_000,
     "ftp": b"220-x\r\n" * 20_000,
@@ -105,7 +116,9 @@ def test_any_split_of_an_honest_peers_bytes_leads_to_tls(protocol: str, split: i
     assert talk(protocol, HONEST[protocol], split).done
 
 
-@pytest.mark.parametrize(("protocol", "replies"), [(name, each) for name, several in DISHONEST.items() for each in several])
+@pytest.mark.parametrize(
+    ("protocol", "replies"), [(name, each) for name, several in DISHONEST.items() for each in several]
+)
 def test_a_refusal_or_a_missing_offer_is_an_error_and_never_plain_text(protocol: str, replies: list[bytes]) -> None:
     """Threat 14: stripped, refused, broken: TLS is not started, and nothing more is sent."""
     with pytest.raises(ProtocolViolation) as caught:

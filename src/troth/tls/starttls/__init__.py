@@ -9,14 +9,19 @@ to go on in plain text, and bytes that arrive with the go-ahead are an injection
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
-from troth.errors import ProtocolViolation, TimedOut, Unreachable
-from troth.model.endpoint import DEFAULT_PORTS, PROTOCOLS
-from troth.tls.deadline import Deadline
+from troth.errors import BadEndpoint, ProtocolViolation, TimedOut, Unreachable
+from troth.model import endpoint
 from troth.tls.starttls import binary, chat, ldap, xmpp
 from troth.tls.starttls.wants import MAX_TOTAL, Dialect, Reader, Send, Want, refused
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable, Generator
+
+    from troth.tls.deadline import Deadline
 
 __all__ = ["DEFAULT_PORTS", "DIALECTS", "PROTOCOLS", "anegotiate", "negotiate"]
 
@@ -32,7 +37,10 @@ DIALECTS: dict[str, Callable[[str], Dialect]] = {
     "postgres": binary.postgres,
     "mysql": binary.mysql,
 }
+PROTOCOLS: tuple[str, ...] = tuple(DIALECTS)
+DEFAULT_PORTS: dict[str, int] = {name: endpoint.DEFAULT_PORTS[name] for name in PROTOCOLS}
 _CHUNK = 4096
+_ALL = 1 << 30
 
 
 class Talk:
@@ -41,9 +49,14 @@ class Talk:
     Args:
         protocol: The protocol's name.
         server_name: The name that the client asks for.
+
+    Raises:
+        BadEndpoint: There is no STARTTLS for this protocol.
     """
 
     def __init__(self, protocol: str, server_name: str):
+        if protocol not in DIALECTS:
+            raise BadEndpoint(f"There is no STARTTLS for {protocol!r}.", why="known are " + ", ".join(PROTOCOLS))
         self._protocol = protocol
         self._dialect: Generator[Want, bytes, None] = DIALECTS[protocol](server_name)
         self._buffer = bytearray()
@@ -89,13 +102,17 @@ class Talk:
 
     def _advance(self, answer: bytes) -> None:
         try:
-            self._want = self._dialect.send(answer) if answer or not isinstance(self._want, Send) else next(self._dialect)
+            self._want = (
+                self._dialect.send(answer) if answer or not isinstance(self._want, Send) else next(self._dialect)
+            )
         except StopIteration:
             self._want = None
 
 
 def negotiate(sock: socket.socket, protocol: str, *, server_name: str, deadline: Deadline) -> None:
     """Bring a connected socket to the point where TLS starts.
+
+    Plain text that comes later than the last read stays in the socket, where the handshake meets it and fails.
 
     Raises:
         ProtocolViolation: The peer will not, or cheats.
@@ -119,8 +136,13 @@ def negotiate(sock: socket.socket, protocol: str, *, server_name: str, deadline:
         raise _broken(protocol, error) from None
 
 
-async def anegotiate(reader: object, writer: object, protocol: str, *, server_name: str, timeout_s: float) -> None:
-    """Do the same over asyncio streams; afterwards `await writer.start_tls(…)`.
+async def anegotiate(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: str, *, server_name: str, timeout_s: float
+) -> None:
+    """Do the same over asyncio streams; afterwards `await writer.start_tls(…)`, which also lets reading go on.
+
+    What a stream reader holds when TLS starts, it later gives out as if TLS had protected it. So each read takes all
+    that it holds, and after the go-ahead reading is paused: what comes then is left to the handshake, which fails.
 
     Raises:
         ProtocolViolation: The peer will not, or cheats.
@@ -129,19 +151,19 @@ async def anegotiate(reader: object, writer: object, protocol: str, *, server_na
     """
     import asyncio
 
-    assert isinstance(reader, asyncio.StreamReader)  # noqa: S101  # asyncio is imported here only
-    assert isinstance(writer, asyncio.StreamWriter)  # noqa: S101
     talk = Talk(protocol, server_name)
     try:
         async with asyncio.timeout(timeout_s):
             while True:
                 data = talk.outgoing()
+                if talk.done:
+                    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can read
                 if data:
                     writer.write(data)
                     await writer.drain()
                 if talk.done:
                     return
-                talk.feed(await reader.read(_CHUNK))
+                talk.feed(await reader.read(_ALL))
     except TimeoutError:
         raise TimedOut(f"The {protocol} server did not offer TLS within {timeout_s:g} s.") from None
     except OSError as error:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
-from troth.tls.starttls.wants import Dialect, Exactly, Send, Until, refused
+from troth.tls.starttls.wants import MAX_LINE, Dialect, Exactly, Send, Until, Want, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 _POSTGRES_SSL_REQUEST = struct.pack(">II", 8, 80877103)
 _CLIENT_PROTOCOL_41, _CLIENT_SSL, _CLIENT_SECURE_CONNECTION, _CLIENT_PLUGIN_AUTH = 1 << 9, 1 << 11, 1 << 15, 1 << 19
@@ -19,10 +23,20 @@ def postgres(server_name: str) -> Dialect:
     if answer == b"N":
         raise refused("postgres", "it has TLS switched off, or somebody in the middle said so")
     if answer == b"E":
-        text = yield Until((b"\x00\x00",))
-        raise refused("postgres", text[4:].replace(b"\x00", b" "))
+        raise refused("postgres", (yield from _postgres_error()))
     if answer != b"S":
         raise refused("postgres", answer)
+
+
+def _postgres_error() -> Generator[Want, bytes, bytes]:
+    """Read an ErrorResponse: a length and fields; or, from a server that could not even fork, only text."""
+    head = yield Exactly(4)
+    length = int.from_bytes(head, "big")
+    if not 4 < length <= MAX_LINE:
+        # Text begins with letters, so as a length it is far too long.
+        return head + (yield Until((b"\x00",))) if head.isascii() and head.strip().isalnum() else b"E" + head
+    fields = (yield Exactly(length - 4)).split(b"\x00")
+    return next((field[1:] for field in fields if field[:1] == b"M"), b" ".join(fields))
 
 
 def mysql(server_name: str) -> Dialect:

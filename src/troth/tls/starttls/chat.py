@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from troth.tls.starttls.wants import MAX_LINES, Dialect, Exactly, Line, Send, Want, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 _LITERAL = re.compile(rb"\{(\d{1,5})\+?\}$")
 
@@ -16,7 +19,8 @@ def smtp(server_name: str) -> Dialect:
     yield from _reply("smtp", b"220")
     yield Send(b"EHLO troth.invalid\r\n")
     offered = yield from _reply("smtp", b"250")
-    if not any(line[4:].strip().upper() == b"STARTTLS" for line in offered):
+    # The first line holds the server's name, whatever that is (RFC 5321 section 4.1.1.1).
+    if not any(line[4:].strip().upper() == b"STARTTLS" for line in offered[1:]):
         raise refused("smtp", "it does not offer STARTTLS; somebody in the middle may have taken the offer away")
     yield Send(b"STARTTLS\r\n")
     yield from _reply("smtp", b"220")
@@ -34,11 +38,11 @@ def nntp(server_name: str) -> Dialect:
     """NNTP (RFC 4642): 382 is the go-ahead."""
     del server_name
     greeting = yield Line()
-    if not greeting.startswith((b"200", b"201")):
+    if _word(greeting) not in (b"200", b"201"):
         raise refused("nntp", greeting)
     yield Send(b"STARTTLS\r\n")
     answer = yield Line()
-    if not answer.startswith(b"382"):
+    if _word(answer) != b"382":
         raise refused("nntp", answer)
 
 
@@ -46,11 +50,11 @@ def pop3(server_name: str) -> Dialect:
     """POP3 (RFC 2595): STLS."""
     del server_name
     greeting = yield Line()
-    if not greeting.startswith(b"+OK"):
+    if _word(greeting) != b"+OK":
         raise refused("pop3", greeting)
     yield Send(b"STLS\r\n")
     answer = yield Line()
-    if not answer.startswith(b"+OK"):
+    if _word(answer) != b"+OK":
         raise refused("pop3", answer)
 
 
@@ -58,11 +62,12 @@ def imap(server_name: str) -> Dialect:
     """IMAP (RFC 9051 section 6.2.1). A PREAUTH greeting rules STARTTLS out, so it is an attack or a mistake."""
     del server_name
     greeting = yield Line()
-    if not greeting.upper().startswith(b"* OK"):
+    if greeting.upper().split()[:2] != [b"*", b"OK"]:
         raise refused("imap", greeting)
     yield Send(b"t1 CAPABILITY\r\n")
     offered = yield from _tagged(b"t1")
-    if not any(line.upper().startswith(b"* CAPABILITY") and b"STARTTLS" in line.upper().split() for line in offered):
+    words = [line.upper().split() for line in offered]
+    if not any(each[:2] == [b"*", b"CAPABILITY"] and b"STARTTLS" in each for each in words):
         raise refused("imap", "it does not offer STARTTLS; somebody in the middle may have taken the offer away")
     yield Send(b"t2 STARTTLS\r\n")
     yield from _tagged(b"t2")
@@ -87,10 +92,14 @@ def _reply(protocol: str, code: bytes) -> Generator[Want, bytes, list[bytes]]:
         # Inside FTP's multi-line replies, a line may begin with anything.
         if line[:3] == code and line[3:4] in (b" ", b""):
             return found
-        inside = line[:3] == code if protocol == "smtp" else found[0][:4] == code + b"-"
+        inside = (line if protocol == "smtp" else found[0])[:4] == code + b"-"
         if not inside:
             raise refused(protocol, line)
     raise refused(protocol, "it sent a reply without end")
+
+
+def _word(line: bytes) -> bytes:
+    return line.split(b" ", 1)[0]
 
 
 def _tagged(tag: bytes) -> Generator[Want, bytes, list[bytes]]:
@@ -98,10 +107,10 @@ def _tagged(tag: bytes) -> Generator[Want, bytes, list[bytes]]:
     while len(found) < MAX_LINES:
         line = yield Line()
         if line.startswith(tag + b" "):
-            if not line[len(tag) + 1 :].upper().startswith(b"OK"):
+            if _word(line[len(tag) + 1 :]).upper() != b"OK":
                 raise refused("imap", line)
             return found
-        if not line.startswith(b"*"):
+        if line[:2] != b"* " or _word(line[2:]).upper() == b"BYE":
             raise refused("imap", line)
         found.append(line)
     raise refused("imap", "it sent an answer without end")

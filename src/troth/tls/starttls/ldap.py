@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from troth.model import der
-from troth.tls.starttls.wants import Dialect, Exactly, Send, refused
+from troth.tls.starttls.wants import Dialect, Exactly, Send, refused, said
 
 _OID = b"1.3.6.1.4.1.1466.20037"
 _REQUEST = bytes([0x77, len(_OID) + 2, 0x80, len(_OID)]) + _OID
@@ -38,10 +38,8 @@ def ldap(server_name: str) -> Dialect:
         raise refused("ldap", "its answer has an impossible length")
     code, message = _result((yield Exactly(length)))
     if code != 0:
-        said = f" ({message.decode('utf-8', 'backslashreplace')})" if message else ""
-        from troth.model.text import printable
-
-        raise refused("ldap", printable(f"{_RESULTS.get(code, 'result code')} [{code}]{said}", 300))
+        words = f" (it said: {said(message)})" if message else ""
+        raise refused("ldap", f"{_RESULTS.get(code, 'result code')} [{code}]{words}")
 
 
 def _result(body: bytes) -> tuple[int, bytes]:
@@ -55,14 +53,16 @@ def _result(body: bytes) -> tuple[int, bytes]:
             fields.append(value)
         inner = fields[1]
         tag, code, at = _element(inner, 0)
-        _, _, at = _element(inner, at)
-        _, message, _ = _element(inner, at)
-        if tag != 0x0A or len(code) != 1:
+        matched, _, at = _element(inner, at)
+        diagnostic, message, _ = _element(inner, at)
+        if (tag, matched, diagnostic) != (0x0A, 0x04, 0x04) or len(code) != 1:
             raise IndexError
     except IndexError:
         raise refused("ldap", "its answer is no StartTLS response") from None
     if int.from_bytes(fields[0], "big") != 1:
-        raise refused("ldap", "its answer belongs to another request")
+        # Number 0 is a notice of disconnection (RFC 4511 section 4.4.1), and its text the reason.
+        words = f" (it said: {said(message)})" if message else ""
+        raise refused("ldap", f"its answer belongs to another request{words}")
     return code[0], message
 
 

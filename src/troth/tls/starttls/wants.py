@@ -6,11 +6,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from troth.errors import ProtocolViolation
+from troth.model.endpoint import DEFAULT_PORTS
 from troth.model.text import printable
 
 MAX_LINE = 8 << 10
 MAX_LINES = 200
 MAX_TOTAL = 64 << 10
+MAX_SAID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Exactly(Reader):
 
     def take(self, buffer: bytearray, protocol: str) -> bytes | None:
         """Take so many bytes."""
+        del protocol
         if len(buffer) < self.count:
             return None
         data = bytes(buffer[: self.count])
@@ -74,6 +77,7 @@ class Until(Reader):
 
     def take(self, buffer: bytearray, protocol: str) -> bytes | None:
         """Take up to a mark."""
+        del protocol
         ends = [found + len(mark) for mark in self.marks if (found := buffer.find(mark)) >= 0]
         if not ends:
             return None
@@ -87,12 +91,16 @@ Dialect = Generator[Want, bytes, None]
 
 
 def refused(protocol: str, why: str | bytes) -> ProtocolViolation:
-    """Say that a peer would not start TLS; what it said is made safe to print."""
-    text = why if isinstance(why, str) else f"it said: {printable(why.decode('utf-8', 'backslashreplace'), 200)}"
+    """Say that a peer would not start TLS; what it said (bytes) is made safe to print."""
+    text = why if isinstance(why, str) else f"it said: {said(why)}"
     return ProtocolViolation(
         f"The {protocol} server did not start TLS.",
         why=text,
-        next_command=f"check that the port offers STARTTLS for {protocol}; or name another: troth check HOST:PORT --starttls PROTOCOL",
+        next_command=f"check that the port offers STARTTLS ({protocol} usually is on {DEFAULT_PORTS[protocol]}), "
+        "or name the right protocol: troth check HOST:PORT --starttls PROTOCOL",
     )
 
 
+def said(words: bytes) -> str:
+    """Give a peer's words as short printable ASCII: before TLS, anybody may have written them."""
+    return printable(words.strip().decode("ascii", "backslashreplace"), MAX_SAID)
