@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,15 @@ from pathlib import Path
 import pytest
 
 START_LIMIT_S = 30.0
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that servers which drop root can reach; pytest's own are closed to all others, and stay so."""
+    with tempfile.TemporaryDirectory(prefix="troth-server-") as name:
+        made = Path(name)
+        made.chmod(0o755)
+        yield made
 
 
 def free_port() -> int:
@@ -174,7 +184,6 @@ def dovecot(folder: Path, protocol: str) -> Iterator[int]:
     ).exists():
         pytest.skip(f"dovecot's {protocol} is not installed")
     crt, key = certificate(folder)
-    let_through(folder)
     port = free_port()
     listener = {"imap": ("imap", "imap"), "pop3": ("pop3", "pop3"), "sieve": ("managesieve", "sieve")}[protocol]
     (folder / "dovecot.conf").write_text(
@@ -199,7 +208,6 @@ def postfix(folder: Path) -> Iterator[int]:
         pytest.skip("postfix needs root")
     crt, key = certificate(folder)
     port = free_port()
-    let_through(folder)
     config, queue, data = folder / "etc", folder / "queue", folder / "data"
     for each in (config, queue, data):
         each.mkdir()
@@ -265,11 +273,3 @@ def hand_over(folder: Path, user: str) -> None:
         return
     for each in (folder, *folder.rglob("*")):
         shutil.chown(each, user, user)
-    let_through(folder)
-
-
-def let_through(folder: Path) -> None:
-    """Let a server that drops root reach its folder: pytest's own folders are closed to all others."""
-    for each in (folder, *list(folder.parents)[:-1]):
-        if each.stat().st_uid == os.geteuid() and not each.stat().st_mode & 0o001:
-            each.chmod(each.stat().st_mode | 0o011)

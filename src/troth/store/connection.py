@@ -110,10 +110,10 @@ class Database:
             self._identity = (found.st_dev, found.st_ino)
             if known is not None and found.st_size == 0:
                 raise vanished(self.path)
+            version = _inspect(self.path, fresh=known is None)
             connection = self.connection()
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version != schema.VERSION:
-                _bring_up(connection, self.path, version, fresh=known is None)
+                _bring_up(connection, version)
         return connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -200,18 +200,33 @@ def vanished(path: Path) -> StoreVanished:
     )
 
 
-def _bring_up(connection: sqlite3.Connection, path: Path, version: int, *, fresh: bool) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+def _inspect(path: Path, *, fresh: bool) -> int:
+    """Give the version of the tables, read without changing the file: it may be another program's.
+
+    Raises:
+        StoreVersion: It is of a newer version, or no trust store.
+        StoreVanished: It is empty, and was not.
+    """
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    finally:
+        connection.close()
+    if tables and application != schema.APPLICATION_ID:
+        raise StoreVersion(f"{path} is a database, and no trust store of Troth.", next_command="set TROTH_HOME")
     if version > schema.VERSION:
         raise StoreVersion(
             f"{path} was written by a newer Troth (store version {version}, this one knows {schema.VERSION}).",
             next_command="update troth on this machine",
         )
-    if (tables and application != schema.APPLICATION_ID) or (version == 0 and tables):
-        raise StoreVersion(f"{path} is a database, and no trust store of Troth.", next_command="set TROTH_HOME")
     if version == 0 and not fresh:
         raise vanished(path)
+    return version
+
+
+def _bring_up(connection: sqlite3.Connection, version: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         schema.migrate(connection, version)

@@ -34,9 +34,7 @@ def test_a_real_server_is_met_known_and_held_against_the_record(
     store: SqliteStore, tmp_path: Path, protocol: str
 ) -> None:
     """First use and match; and with another certificate on record, the server's own is refused as changed."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with SERVERS[protocol](folder) as port:
+    with servers.open_folder() as folder, SERVERS[protocol](folder) as port:
         target = Target(endpoint=Endpoint("127.0.0.1", port, protocol), timeout_s=20)
         met = check_target(store, target)
         assert met.verdict is Verdict.FIRST_USE
@@ -49,11 +47,9 @@ def test_a_real_server_is_met_known_and_held_against_the_record(
         assert check_target(store, target).verdict is Verdict.CHANGED
 
 
-def test_a_certificate_swapped_under_a_running_nginx_is_rejected(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_certificate_swapped_under_a_running_nginx_is_rejected(store: SqliteStore) -> None:
     """Nginx reloads with a new certificate: the next check says changed, with both certificates."""
-    folder = tmp_path / "nginx"
-    folder.mkdir()
-    with servers.nginx(folder) as (port, swap):
+    with servers.open_folder() as folder, servers.nginx(folder) as (port, swap):
         target = Target(endpoint=Endpoint("127.0.0.1", port), timeout_s=20)
         old = check_target(store, target).presented.leaf
         swap()
