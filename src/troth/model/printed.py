@@ -64,12 +64,20 @@ def parse(text: str) -> PrintedName:
     """
     if len(text) > MAX_NAME:
         raise BadInput("The printed name is too long.", why=f"it has {len(text)} characters, more than {MAX_NAME}")
-    body = _LABEL.sub("", text.strip(), count=1).strip()
+    body = _trim(_LABEL.sub("", _trim(text), count=1))
     if not body:
         return PrintedName()
     if body.startswith("/"):
         return _parse_slashes(body)
     return PrintedName(tuple(_CommaForm(body).rdns()))
+
+
+def _trim(text: str) -> str:
+    """Take blanks away from both ends, but not one that a backslash makes part of a value."""
+    body = text.strip()
+    slashes = len(body) - len(body.rstrip("\\"))
+    end = text.find(body) + len(body)
+    return body + text[end : end + 1] if slashes % 2 and end < len(text) else body
 
 
 def same_subject(first: str | _Named, second: str | _Named) -> bool:
