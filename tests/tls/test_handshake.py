@@ -8,9 +8,11 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.simulators.recorder import Recorder
 from tests.tls.conftest import Serve
 from troth.demo.host import Host
 from troth.errors import NotAllowed, ProtocolViolation, TimedOut, Unreachable
@@ -91,32 +93,20 @@ def test_a_peer_that_misbehaves_costs_an_error_and_is_not_recorded(
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_changed_certificate_is_refused_before_the_client_finishes(
-    serve: Serve, store: SqliteStore, host: Host, target: Target, version: ssl.TLSVersion
+    store: SqliteStore, tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
     """Threat 8: the impostor never sees the end of the handshake, in TLS 1.2 as in 1.3."""
-    outcome: list[str] = []
-
-    def impostor(connection: socket.socket) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = context.maximum_version = version
-        context.load_cert_chain(host._folder / "host.pem", host._folder / "host.key")
-        try:
-            with context.wrap_socket(connection, server_side=True) as tls:
-                outcome.append("handshake complete")
-                outcome.append(repr(tls.recv(100)))
-        except OSError as error:
-            outcome.append(type(error).__name__)
-            raise
-
-    endpoint = serve(impostor)
-    check_target(store, replace(target, endpoint=endpoint))
-    outcome.clear()
-    host.new_certificate()
-    decision = check_target(store, replace(target, endpoint=endpoint))
-    assert decision.verdict is Verdict.CHANGED
-    again = check_target(store, replace(target, endpoint=endpoint))
-    assert again.verdict is Verdict.CHANGED
-    assert "handshake complete" not in outcome
+    server = Recorder(tmp_path, version=version)
+    try:
+        target = Target(endpoint=Endpoint("127.0.0.1", server.port))
+        check_target(store, target)
+        assert [visit.finished for visit in server.settled()] == [True]
+        server.change()
+        for _ in range(2):
+            assert check_target(store, target).verdict is Verdict.CHANGED
+        assert [visit.finished for visit in server.settled(1)] == [False, False]
+    finally:
+        server.close()
 
 
 def test_old_tls_is_named_as_the_reason(serve: Serve, store: SqliteStore, host: Host) -> None:

@@ -47,6 +47,7 @@ def view(name: str, *, key: str = "", issuer: str = "", days: int = 30) -> Certi
         key="EC P-256",
         signature_algorithm="ECDSA with SHA-256",
         is_ca=False,
+        for_servers=True,
         self_issued=not issuer,
         version=3,
         subject_der=name.encode(),

@@ -16,6 +16,7 @@ from troth.model.fingerprint import Fingerprint
 from troth.model.keys import describe_key, describe_signature
 from troth.model.name import DistinguishedName
 from troth.model.text import printable
+from troth.model.usage import for_servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,8 @@ _MAX_SANS = 1000
 class CertificateView:
     """A certificate's fields; every text is safe to print.
 
-    `fingerprint` is the SHA-256 of the whole DER, `spki` that of the SubjectPublicKeyInfo. Dates that cannot be read
+    `fingerprint` is the SHA-256 of the whole DER, `spki` that of the SubjectPublicKeyInfo; `for_servers` says whether
+    OpenSSL accepts the certificate as a TLS server's. Dates that cannot be read
     are None: they are never guessed.
     """
 
@@ -48,6 +50,7 @@ class CertificateView:
     key: str
     signature_algorithm: str
     is_ca: bool
+    for_servers: bool
     self_issued: bool
     version: int
     subject_der: bytes
@@ -155,6 +158,7 @@ def _view(data: bytes) -> CertificateView:
         key=describe_key(spki.raw),
         signature_algorithm=describe_signature(outer[1].raw),
         is_ca=_is_ca(extensions.get(_EXT_BASIC_CONSTRAINTS)),
+        for_servers=for_servers(extensions),
         self_issued=subject.raw == issuer.raw,
         version=version,
         subject_der=subject.raw,

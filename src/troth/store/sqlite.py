@@ -93,6 +93,12 @@ class SqliteStore:
         with map_errors(self.path):
             return self._database.version()
 
+    def last_change(self) -> int:
+        """Give the number of the last change of trust; unlike `version`, mere sightings do not move it."""
+        with self.reading() as connection:
+            row: tuple[int | None] = connection.execute("SELECT max(seq) FROM journal").fetchone()
+            return row[0] or 0
+
     # Reading
 
     def entry(self, endpoint: Endpoint) -> Entry | None:
@@ -200,6 +206,15 @@ class SqliteStore:
                 note = {"why": decision.why, "address": presented.address}
                 self.rewrite(connection, decision.verdict.value, entry, changed, note)
             return decision
+
+    def review(
+        self, endpoint: Endpoint, presented: Presented, *, domain: str = "system", chain: ChainOutcome | None = None
+    ) -> Decision:
+        """Decide about what was presented before, and record nothing: does the record still bear the verdict?"""
+        with self.reading() as connection:
+            entry = rows.select_entry(connection, endpoint)
+            facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=None)
+            return decide(endpoint, presented, entry, self._in_force(connection, entry, domain), self.now(), facts)
 
     def change(
         self,

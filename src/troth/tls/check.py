@@ -39,7 +39,7 @@ def check_target(
     """
     policy, entry = store.policy(target.endpoint, domain)
     if entry is not None and entry.server_name and not target.server_name:
-        target = _with_name(target, entry.server_name)
+        target = replace(target, server_name=entry.server_name)
     if policy.mode is CheckMode.CA or (entry is not None and _issuers(entry)):
         presented, outcome = _verified(store, target, policy, entry, entry.domain if entry else domain)
     else:
@@ -89,7 +89,3 @@ def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:
 
 def _issuers(entry: Entry) -> list[Pin]:
     return [pin for pin in entry.having(*_HELD) if pin.kind is PinKind.ISSUER]
-
-
-def _with_name(target: Target, server_name: str) -> Target:
-    return Target(endpoint=target.endpoint, server_name=server_name, timeout_s=target.timeout_s, proxy=target.proxy)

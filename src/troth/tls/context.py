@@ -12,27 +12,43 @@ It hands each connection to an inner context made for one endpoint and one versi
 from __future__ import annotations
 
 import ssl
-import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from troth.errors import BadEndpoint, BadInput
 from troth.model.endpoint import Endpoint, canonical_host
-from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Expiry, PinKind, PinState, Policy
+from troth.model.entry import DEFAULT_DOMAIN, Expiry
 from troth.model.fingerprint import Fingerprint
-from troth.tls.base import anchor, client_context, harden
-from troth.tls.check import check_target, refusal
+from troth.tls.base import CIPHERS, anchor, client_context, harden
+from troth.tls.check import check_target
 from troth.tls.guard import GuardedContext
-from troth.tls.probe import Target, read_leaf
+from troth.tls.judging import EndpointJudge, Trust
+from troth.tls.probe import Target
 from troth.trust.rejection import require_trusted
-from troth.trust.verdict import ChainOutcome, Presented
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from troth.store.sqlite import SqliteStore
 
-SIGHTING_S = 60.0
-_PROBE_TIMEOUT_S = 5.0
+# A context per endpoint takes some 13 kB; a program that talks to more hosts than this makes the oldest anew.
+MAX_INNER = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A client certificate, as `load_cert_chain` was given it."""
+
+    certfile: Any
+    keyfile: Any
+    password: Any
+
+
+@dataclass(slots=True)
+class _Inner:
+    trust: Trust
+    context: GuardedContext
+    judge: EndpointJudge
 
 
 class Context(ssl.SSLContext):
@@ -43,8 +59,9 @@ class Context(ssl.SSLContext):
         endpoint: The endpoint that all connections of this context go to; needed by clients that give `ssl` no socket
             (asyncio and what is built on it), and behind proxies. Without it, each socket's own peer is the endpoint.
         domain: The domain of endpoints that are new.
-        protocol: What is spoken before TLS: `tls`, or a STARTTLS protocol.
+        starttls: The STARTTLS protocol that is spoken first; `tls` for none.
         expect: The fingerprint that the first use must have.
+        server_name: The server name to send to the endpoint, where it is another than the endpoint's host.
     """
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Self:
@@ -56,29 +73,77 @@ class Context(ssl.SSLContext):
         endpoint: Endpoint | str | None = None,
         *,
         domain: str = DEFAULT_DOMAIN,
-        protocol: str = "tls",
+        starttls: str = "tls",
         expect: Fingerprint | str | None = None,
+        server_name: str = "",
     ):
+        self._client: _Client | None = None
+        self._alpn: tuple[str, ...] = ()
+        self._ciphers = CIPHERS
+        self._inner: dict[tuple[Endpoint, bool, str], _Inner] = {}
+        self._bound: dict[Endpoint, Context] = {}
         harden(self)
         self._store = store
         self._domain = domain
-        self._protocol = protocol
-        self._endpoint = Endpoint.parse(endpoint, protocol=protocol) if isinstance(endpoint, str) else endpoint
+        self._starttls = starttls
+        self._endpoint = Endpoint.parse(endpoint, protocol=starttls) if isinstance(endpoint, str) else endpoint
         self._expect = Fingerprint.parse(expect) if isinstance(expect, str) else expect
-        self._setup: list[Callable[[ssl.SSLContext], None]] = []
-        self._client_certificate = False
-        self._inner: dict[tuple[Endpoint, bool], tuple[bytes, Entry | None, Policy, GuardedContext]] = {}
-        self._sighted: dict[Endpoint, float] = {}
+        self._server_name = canonical_host(server_name) if server_name else ""
         self._require_client()
 
-    def bind(self, endpoint: Endpoint | str) -> Context:
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The endpoint that it is bound to; None if each socket's own peer is the endpoint."""
+        return self._endpoint
+
+    @property
+    def starttls(self) -> str:
+        """The STARTTLS protocol that is spoken first; `tls` for none."""
+        return self._starttls
+
+    def unchanged(self) -> bool:
+        """Whether the record says what it said when this context's connections were judged; pools ask before reuse."""
+        judged = [each.judge.last for each in self._inner.values() if each.judge.last is not None]
+        if self._endpoint is None or not judged:
+            return True
+        version = self._store.version()
+        if all(trust.version == version for trust in judged):
+            return True
+        now = Trust.read(self._store, self._endpoint, self._domain)
+        return all(trust.says_the_same(now) for trust in judged)
+
+    def bind(self, endpoint: Endpoint | str, *, starttls: str | None = None, server_name: str = "") -> Context:
         """Make a context with the same settings for one endpoint."""
-        bound = Context(self._store, endpoint, domain=self._domain, protocol=self._protocol, expect=self._expect)
-        for step in self._setup:
-            step(bound)
-            bound._setup.append(step)
-        bound._client_certificate = self._client_certificate
+        bound = Context(
+            self._store,
+            endpoint,
+            domain=self._domain,
+            starttls=starttls or self._starttls,
+            expect=self._expect,
+            server_name=server_name,
+        )
+        bound._take_settings(self)
         return bound
+
+    def bound_to(self, host: str, port: int, *, shared: bool = True) -> Context:
+        """Give the context for one endpoint; for adapters, and for programs with many hosts.
+
+        Args:
+            host: The host, as it may stand in a URL.
+            port: The port.
+            shared: Whether the same context may be given each time; a client certificate loaded into it then counts
+                for all its users.
+        """
+        endpoint = Endpoint(canonical_host(host), port, self._starttls)
+        if not shared:
+            return self.bind(endpoint)
+        if self._endpoint == endpoint:
+            return self
+        held = self._bound.get(endpoint)
+        if held is None:
+            held = self._bound[endpoint] = self.bind(endpoint)
+            _limit(self._bound)
+        return held
 
     # What libraries set. What would weaken verification has no effect; the rest reaches the inner contexts.
 
@@ -93,8 +158,8 @@ class Context(ssl.SSLContext):
 
     @property
     def check_hostname(self) -> bool:
-        """Always False: identity is the record's, not the name's. Setting it has no effect."""
-        return False
+        """Always True: the peer's identity is checked, against the record. Setting it has no effect."""
+        return True
 
     @check_hostname.setter
     def check_hostname(self, value: object) -> None:
@@ -112,16 +177,20 @@ class Context(ssl.SSLContext):
     def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
         """Load a client certificate; it reaches no host whose certificate was not judged before."""
         super().load_cert_chain(certfile, keyfile, password)
-        self._client_certificate = True
-        self._inner.clear()
-        self._setup.append(lambda inner: ssl.SSLContext.load_cert_chain(inner, certfile, keyfile, password))
+        self._change(client=_Client(certfile, keyfile, password))
 
-    def set_alpn_protocols(self, alpn_protocols: Any) -> None:
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
         """Offer application protocols."""
-        names = list(alpn_protocols)
-        super().set_alpn_protocols(names)
-        self._inner.clear()
-        self._setup.append(lambda inner: inner.set_alpn_protocols(names))
+        names = tuple(alpn_protocols)
+        if names != self._alpn:
+            super().set_alpn_protocols(names)
+            self._change(alpn=names)
+
+    def set_ciphers(self, cipherlist: str, /) -> None:
+        """Choose the ciphers of TLS 1.2; those without a certificate stay out."""
+        ciphers = cipherlist if cipherlist == CIPHERS else f"{cipherlist}:!aNULL:!eNULL:!PSK:!SRP"
+        super().set_ciphers(ciphers)
+        self._change(ciphers=ciphers)
 
     # Connections
 
@@ -130,11 +199,15 @@ class Context(ssl.SSLContext):
         self._require_client(server_side)
         names = ("do_handshake_on_connect", "suppress_ragged_eofs", "server_hostname", "session")
         options = dict(zip(names, args, strict=False)) | kwargs
-        options.pop("session", None)
-        endpoint = self._endpoint or self._peer(sock, options.get("server_hostname"))
-        if options.get("server_hostname") is None:
-            options["server_hostname"] = endpoint.host.partition("%")[0]
-        inner = self._context_for(endpoint, sock=True)
+        options.pop("session", None)  # a session that is resumed shows no certificate
+        asked = _name(options.get("server_hostname"))
+        endpoint = self._endpoint or self._peer(sock, asked)
+        options["server_hostname"] = name = self._name_for(endpoint, asked)
+        try:
+            inner = self._context_for(endpoint, sock=True, name=name)
+        except Exception:
+            sock.close()  # as `ssl` does when a handshake fails: callers rely on it
+            raise
         return ssl.SSLContext.wrap_socket(inner, sock, **options)
 
     def wrap_bio(
@@ -153,8 +226,8 @@ class Context(ssl.SSLContext):
                 why="asyncio gives TLS no socket",
                 next_command="use Context(store, 'host:port'), or an adapter of troth.adapters",
             )
-        inner = self._context_for(self._endpoint, sock=False)
-        name = server_hostname or self._endpoint.host.partition("%")[0]
+        name = self._name_for(self._endpoint, _name(server_hostname))
+        inner = self._context_for(self._endpoint, sock=False, name=name)
         wrapped = ssl.SSLContext.wrap_bio(inner, incoming, outgoing, server_hostname=name)
         wrapped._outgoing = outgoing  # type: ignore[attr-defined]  # noqa: SLF001  # our own class
         return wrapped
@@ -163,7 +236,7 @@ class Context(ssl.SSLContext):
         if server_side:
             raise BadInput("troth.Context is for clients; use ssl.SSLContext for a server.")
 
-    def _peer(self, sock: Any, server_hostname: Any) -> Endpoint:
+    def _peer(self, sock: Any, name: str) -> Endpoint:
         try:
             address = sock.getpeername()
         except OSError:
@@ -171,138 +244,126 @@ class Context(ssl.SSLContext):
                 "The socket is not connected, so it cannot be told which endpoint it will go to.",
                 next_command="connect first, or use Context(store, 'host:port')",
             ) from None
-        host = server_hostname.decode() if isinstance(server_hostname, bytes) else server_hostname or address[0]
-        return Endpoint(canonical_host(host), address[1], self._protocol)
+        if not isinstance(address, tuple):
+            raise BadEndpoint(
+                "The socket goes to no host and port, so there is no endpoint to hold a pin.",
+                next_command="use Context(store, 'host:port')",
+            )
+        return Endpoint(name or canonical_host(address[0]), address[1], self._starttls)
+
+    def _name_for(self, endpoint: Endpoint, asked: str) -> str:
+        """Give the server name to send. A context that is bound to one host is not for another (redirects)."""
+        own = endpoint.host.partition("%")[0]
+        if asked in ("", own, self._server_name):
+            return self._server_name or own
+        raise BadEndpoint(
+            f"This context is bound to {endpoint}, and the connection goes to {asked}.",
+            why="a pin belongs to one host and port",
+            next_command=f"bind another: context.bind('{asked}:{endpoint.port}'), or name it: server_name='{asked}'",
+        )
 
     # Inner contexts
 
-    def _context_for(self, endpoint: Endpoint, *, sock: bool) -> GuardedContext:
-        version = self._store.version()
-        held = self._inner.get((endpoint, sock))
-        if held is not None and held[0] == version:
-            return held[3]
-        policy, entry = self._store.policy(endpoint, self._domain)
-        if held is not None and _same_trust(held[1], entry) and held[2] == policy:
-            inner = held[3]
-        else:
-            inner = self._make(endpoint, entry, policy, sock=sock)
-            # The judgement of a probe may just have changed the record; the next connection reads it anew.
-        self._inner[endpoint, sock] = (version, entry, policy, inner)
-        return inner
+    def _context_for(self, endpoint: Endpoint, *, sock: bool, name: str) -> GuardedContext:
+        held = self._inner.get((endpoint, sock, name))
+        if held is not None:
+            if held.trust.version == self._store.version():
+                return held.context
+            trust = Trust.read(self._store, endpoint, self._domain)
+            if trust.says_the_same(held.trust):
+                held.trust = held.judge.trust = trust
+                return held.context
+        trust = Trust.read(self._store, endpoint, self._domain)
+        anchors = trust.anchors(self._store)
+        if self._client is not None and sock and not anchors:
+            # OpenSSL sends it before we can look. So look first, each time, and accept only what was looked at.
+            trust, anchors = self._judge_beforehand(endpoint, name)
+            return self._make(endpoint, trust, anchors, sock=sock).context
+        made = self._inner[endpoint, sock, name] = self._make(endpoint, trust, anchors, sock=sock)
+        _limit(self._inner)
+        return made.context
 
-    def _make(self, endpoint: Endpoint, entry: Entry | None, policy: Policy, *, sock: bool) -> GuardedContext:
-        if sock and self._client_certificate and not self._anchors(entry, policy):
-            entry = self._judge_beforehand(endpoint)
+    def _make(self, endpoint: Endpoint, trust: Trust, anchors: frozenset[bytes], *, sock: bool) -> _Inner:
         inner = client_context(GuardedContext)
         assert isinstance(inner, GuardedContext)  # noqa: S101  # client_context makes what it is asked for
-        anchors = self._anchors(entry, policy)
-        chained = policy.mode is CheckMode.CA or _has_issuers(entry)
-        if chained:
-            self._chain_settings(inner, entry, policy)
+        if trust.chained:
+            from troth.tls.authority import trust_authorities
+
+            domain = trust.entry.domain if trust.entry else self._domain
+            trust_authorities(inner, self._store, trust.policy, trust.entry, domain)
         elif anchors and sock:
-            anchor(inner, anchors.values(), any_time=policy.expired is Expiry.ACCEPT)
-        inner.refuse = refusal(entry)
-        inner.explain = lambda error, connection: self._explain(endpoint, error, connection)
-        inner.judge = self._judge_with(endpoint, anchors, chained=chained)
-        for step in self._setup:
-            step(inner)
-        return inner
+            anchor(inner, anchors, any_time=trust.policy.expired is Expiry.ACCEPT)
+        judge = EndpointJudge(
+            self._store,
+            endpoint,
+            self._domain,
+            trust,
+            anchors=anchors,
+            expect=self._expect,
+            withhold=self._client is not None,
+            alpn=self._alpn,
+        )
+        inner.guard = judge
+        self._dress(inner)
+        return _Inner(trust, inner, judge)
 
-    def _anchors(self, entry: Entry | None, policy: Policy) -> dict[bytes, bytes]:
-        """Give the certificates that are all that may come, by their bytes; empty if that is not known."""
-        if entry is None or entry.state is not EntryState.ACTIVE or policy.mode not in _PINNING:
-            return {}
-        pins = entry.having(PinState.CURRENT, PinState.NEXT)
-        client_only = self._client_certificate
-        if any(pin.kind is not PinKind.CERTIFICATE and not client_only for pin in pins) or _has_issuers(entry):
-            return {}
-        views = [self._store.certificate(pin.certificate) for pin in pins]
-        if not views or any(view is None for view in views):
-            return {}
-        return {view.der: view.der for view in views if view is not None}
-
-    def _chain_settings(self, inner: GuardedContext, entry: Entry | None, policy: Policy) -> None:
-        from troth.tls.authority import trust_authorities
-
-        trust_authorities(inner, self._store, policy, entry, entry.domain if entry else self._domain)
-
-    def _judge_with(
-        self, endpoint: Endpoint, anchors: dict[bytes, bytes], *, chained: bool
-    ) -> Callable[[bytes, tuple[bytes, ...], ssl.SSLSocket | ssl.SSLObject], None]:
-        current = frozenset(anchors)
-
-        def judge(leaf: bytes, chain: tuple[bytes, ...], connection: ssl.SSLSocket | ssl.SSLObject) -> None:
-            # The bytes on record, seen less than a minute ago: there is nothing to write, and nothing to ask.
-            moment = time.monotonic()
-            if leaf in current and moment - self._sighted.get(endpoint, -SIGHTING_S) < SIGHTING_S:
-                return
-            outcome = self._chain(endpoint, connection) if chained else None
-            presented = Presented(leaf=read_leaf(leaf, str(endpoint)), chain=chain)
-            require_trusted(
-                self._store.judge(endpoint, presented, domain=self._domain, chain=outcome, expect=self._expect)
-            )
-            self._sighted[endpoint] = moment
-
-        return judge
-
-    def _chain(self, endpoint: Endpoint, connection: ssl.SSLSocket | ssl.SSLObject) -> ChainOutcome:
-        from troth.tls.authority import outcome_of
-
-        policy, entry = self._store.policy(endpoint, self._domain)
-        return outcome_of(self._store, policy, entry.domain if entry else self._domain, connection)
-
-    def _judge_beforehand(self, endpoint: Endpoint) -> Entry | None:
+    def _judge_beforehand(self, endpoint: Endpoint, name: str) -> tuple[Trust, frozenset[bytes]]:
         """Look without the client certificate; it may then go to exactly what was trusted."""
-        if endpoint.protocol != "tls":
-            raise BadInput(
-                f"{endpoint} is not on record, and a client certificate is not given to a stranger.",
-                next_command=f"troth check {endpoint} --starttls {endpoint.protocol}",
-            )
-        require_trusted(check_target(self._store, Target(endpoint=endpoint), domain=self._domain, expect=self._expect))
-        return self._store.entry(endpoint)
+        sent = "" if name == endpoint.host.partition("%")[0] else name
+        target = Target(endpoint=endpoint, server_name=sent, alpn=self._alpn)
+        decision = require_trusted(check_target(self._store, target, domain=self._domain, expect=self._expect))
+        trust = Trust.read(self._store, endpoint, self._domain)
+        if trust.chained or not trust.rejects:
+            return trust, frozenset()
+        if not decision.presented.leaf.for_servers:
+            raise self._nothing_to_hold(endpoint)
+        return trust, frozenset({decision.presented.leaf.der})
 
-    def _explain(
-        self, endpoint: Endpoint, error: ssl.SSLCertVerificationError, connection: ssl.SSLSocket | ssl.SSLObject
-    ) -> ssl.SSLError:
-        """Find out what was presented: OpenSSL refused it without saying. The connection itself is already lost."""
-        del connection
-        if endpoint.protocol != "tls":
-            return self._unexplained(endpoint, error)
-        try:
-            require_trusted(
-                check_target(self._store, Target(endpoint=endpoint, timeout_s=_PROBE_TIMEOUT_S), domain=self._domain)
-            )
-        except ssl.SSLError as explained:
-            return explained
-        except Exception:  # noqa: BLE001  # whatever hinders the explanation, the rejection stands
-            return self._unexplained(endpoint, error)
-        return self._unexplained(endpoint, error)
-
-    def _unexplained(self, endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> ssl.SSLError:
-        from troth.errors import CertificateChanged
-
-        return CertificateChanged(
-            f"{endpoint} presented another certificate than the one on record.",
-            why=error.verify_message or str(error),
-            next_command=f"troth check {endpoint}",
+    def _nothing_to_hold(self, endpoint: Endpoint) -> BadInput:
+        return BadInput(
+            f"No client certificate is given to {endpoint}: what it would go to cannot be held fast.",
+            why="its certificate is not one for TLS servers, so OpenSSL would not insist on exactly this one",
+            next_command="give the host a certificate whose key usage allows TLS servers",
         )
 
+    # Settings
 
-_PINNING = frozenset({CheckMode.TOFU, CheckMode.STRICT})
+    def _dress(self, inner: ssl.SSLContext) -> None:
+        """Give an inner context what the caller set on this one."""
+        inner.options |= self.options
+        inner.minimum_version = self.minimum_version
+        inner.maximum_version = self.maximum_version
+        if self._ciphers != CIPHERS:
+            inner.set_ciphers(self._ciphers)
+        if self._alpn:
+            inner.set_alpn_protocols(list(self._alpn))
+        if self.keylog_filename:
+            inner.keylog_filename = self.keylog_filename
+        if self.post_handshake_auth:
+            inner.post_handshake_auth = True
+        if self._client is not None:
+            client = self._client
+            ssl.SSLContext.load_cert_chain(inner, client.certfile, client.keyfile, client.password)
+
+    def _take_settings(self, other: Context) -> None:
+        """Take what the caller set on another context."""
+        other._dress(self)
+        self._client, self._alpn, self._ciphers = other._client, other._alpn, other._ciphers
+
+    def _change(self, **settings: Any) -> None:
+        for name, value in settings.items():
+            setattr(self, f"_{name}", value)
+        self._inner.clear()
+        self._bound.clear()
 
 
-def _has_issuers(entry: Entry | None) -> bool:
-    return entry is not None and any(
-        pin.kind is PinKind.ISSUER for pin in entry.having(PinState.CURRENT, PinState.NEXT)
-    )
+def _name(value: str | bytes | None) -> str:
+    """Give a server name in its canonical form; empty for none."""
+    if not value:
+        return ""
+    return canonical_host(value.decode("ascii", "replace") if isinstance(value, bytes) else value).partition("%")[0]
 
 
-def _same_trust(one: Entry | None, other: Entry | None) -> bool:
-    """Whether both say the same about trust; sightings do not matter."""
-    if one is None or other is None:
-        return one is other
-    return (one.state, one.override, [(p.kind, p.fingerprint, p.state, p.certificate) for p in one.pins]) == (
-        other.state,
-        other.override,
-        [(p.kind, p.fingerprint, p.state, p.certificate) for p in other.pins],
-    )
+def _limit(cache: dict[Any, Any]) -> None:
+    while len(cache) > MAX_INNER:
+        cache.pop(next(iter(cache)), None)

@@ -29,12 +29,14 @@ class Target:
         server_name: The server name to send; empty for the host's own (none for an address).
         timeout_s: The limit of the whole attempt, in seconds.
         proxy: An HTTP proxy on the way.
+        alpn: The application protocols to offer, for hosts whose certificate depends on them.
     """
 
     endpoint: Endpoint
     server_name: str = ""
     timeout_s: float = DEFAULT_TIMEOUT_S
     proxy: Proxy | None = None
+    alpn: tuple[str, ...] = ()
 
     @property
     def verified_name(self) -> str:
@@ -59,6 +61,9 @@ def probe(
     """
     endpoint = target.endpoint
     deadline = Deadline(target.timeout_s, str(endpoint))
+    looking = context or client_context()
+    if target.alpn:
+        looking.set_alpn_protocols(target.alpn)
     with connect(target.proxy.endpoint if target.proxy else endpoint, deadline) as sock:
         address = str(sock.getpeername()[0])
         if target.proxy:
@@ -69,7 +74,7 @@ def probe(
             negotiate(sock, endpoint.protocol, server_name=target.verified_name, deadline=deadline)
         seen = shake(
             sock,
-            context or client_context(),
+            looking,
             server_hostname=target.verified_name,
             deadline=deadline,
             refuse=refuse,
