@@ -9,7 +9,7 @@ _VERSION = (Path(__file__).parent.parent / "src" / "troth" / "_version.py").read
 
 project = "Troth"
 author = "The Troth authors"
-copyright = "The Troth authors"  # noqa: A001  # the name that Sphinx reads
+copyright = "The Troth authors"  # the name that Sphinx reads
 release = version = re.findall(r'__version__ = "(.+)"', _VERSION)[0]
 
 extensions = ["myst_parser"]

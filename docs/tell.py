@@ -159,7 +159,7 @@ class Stage:
         command = [sys.executable, "-m", program] if program else [shutil.which(words[0]) or words[0]]
         ours, theirs = pty.openpty()
         with (
-            subprocess.Popen(  # noqa: S603  # the commands of our own pages
+            subprocess.Popen(  # the commands of our own pages
                 [*command, *words[1:]],
                 cwd=self.work,
                 env={**os.environ, **self._environment()},

@@ -124,6 +124,7 @@ def _confirm_hint(opened: SqliteStore, decision: Decision) -> None:
 
 
 def _accepted_notes(decision: Decision) -> None:
+    from troth.model.entry import CheckMode
     from troth.trust import explain
     from troth.trust.verdict import Verdict
 
@@ -132,7 +133,7 @@ def _accepted_notes(decision: Decision) -> None:
         output.say(f"  subject  {leaf.subject or '(empty)'}")
         output.say(f"  key      {leaf.spki} ({leaf.key})")
         output.say(f"  valid    {explain.moment(leaf.not_before)} to {explain.moment(leaf.not_after)}")
-        if facts.expect is None:
+        if facts.expect is None and decision.policy.mode is not CheckMode.CA:
             output.note(
                 "  learned unverified: compare the fingerprint with the host's own console, or give --expect next time"
             )

@@ -1,4 +1,4 @@
-"""Where trust is kept. The protocol is in `protocol`; `sqlite` needs no server and nothing but the standard library."""
+"""Where trust is kept. `sqlite` needs no server and nothing but the standard library."""
 
 from __future__ import annotations
 

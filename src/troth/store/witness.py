@@ -45,7 +45,7 @@ def read(path: Path) -> Witness | None:
     except (ValueError, KeyError, TypeError):
         raise StoreUnusable(
             f"{path} is damaged, so it cannot be told whether the trust store is complete.",
-            next_command="troth journal verify --reanchor",
+            next_command="troth journal verify, then troth journal accept --yes",
         ) from None
 
 

@@ -66,7 +66,6 @@ def pinned_fingerprints(entry: Entry | None) -> tuple[str, ...]:
 def next_command(decision: Decision) -> str:
     """Give the command that comes next; empty if there is nothing to do."""
     target = name_of(decision)
-    seen = decision.presented.leaf.fingerprint
     if decision.verdict is Verdict.CHANGED:
         if decision.change is ChangeClass.NOT_EXPECTED:
             return f"troth show {target}"
@@ -80,7 +79,10 @@ def next_command(decision: Decision) -> str:
     if decision.verdict is Verdict.REVOKED:
         return f"troth replace {target} --expect FINGERPRINT, once the host has a new key"
     if decision.verdict is Verdict.INVALID_CHAIN:
-        return f"troth pin {target} --expect {seen}, if you know this fingerprint; or import the CA"
+        return (
+            "ncs certvalidation trusted-ca-store importcacert, to trust its CA;"
+            f" or troth policy set {target} trust-on-first-use, to hold on to the host without one"
+        )
     return ""
 
 
