@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 from troth.errors import BadCertificate
 from troth.formats.records import ImportedDocument, ImportedPin, Revocation
 from troth.model.certificate import CertificateView
-from troth.model.entry import DOMAINS, Entry, EntryState, Evidence, Pin, PinKind, PinState
+from troth.model.entry import DOMAINS, CheckMode, Entry, EntryState, Evidence, Pin, PinKind, PinState
 from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 from troth.store.sqlite import SqliteStore, subject_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
+
+    from troth.model.endpoint import Endpoint
+
+
+_RELAXED = frozenset({CheckMode.OBSERVE, CheckMode.DISABLE})
 
 
 @dataclass(slots=True)
@@ -25,6 +31,7 @@ class Imported:
         added: The endpoints that are new here.
         same: How many were here already, with the same trust.
         refused: What was not taken over, and why; one sentence each.
+        revoked: What the file revokes and was not revoked here, with the endpoints that are rejected for it now.
         hints: How many unverified subjects were kept as hints.
         warnings: What the file holds and Troth cannot express.
     """
@@ -32,6 +39,7 @@ class Imported:
     added: list[str] = field(default_factory=list)
     same: int = 0
     refused: list[str] = field(default_factory=list)
+    revoked: list[str] = field(default_factory=list)
     hints: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -58,19 +66,17 @@ def take_over(store: SqliteStore, document: ImportedDocument, *, source: str) ->
         source: The file's name, for the journal.
     """
     done = Imported(warnings=document.warnings)
+    source = source.encode("utf-8", "backslashreplace").decode("utf-8")  # a file's name need not be Unicode
     with store.transaction() as connection:
         for data in document.certificates:
             try:
                 rows.write_certificate(connection, CertificateView.from_der(data))
             except BadCertificate as error:
                 done.refused.append(f"A certificate cannot be read: {error.why}.")
-        for each in document.revoked:
-            store.revoke(each.fingerprint, reason=each.reason or f"imported from {source}")
+        _revoke(store, document, done, source)
         revoked = {fp for fp, *_ in store.revocations()}
-        for entry in document.entries:
+        for entry in (*document.entries, *_entries_of(document.pins, store)):
             _add(store, connection, entry, revoked, done, source)
-        for pin in document.pins:
-            _add(store, connection, _entry_of(pin, store), revoked, done, source)
         for hint in document.hints:
             connection.execute(
                 "INSERT INTO hint VALUES (?, ?, ?, ?, ?) ON CONFLICT (host, port) DO UPDATE SET subject = excluded.subject,"
@@ -80,6 +86,18 @@ def take_over(store: SqliteStore, document: ImportedDocument, *, source: str) ->
             done.hints += 1
         _policies(store, document, done)
     return done
+
+
+def _revoke(store: SqliteStore, document: ImportedDocument, done: Imported, source: str) -> None:
+    """Revoke what the file revokes; an import may take trust away, but it says so."""
+    known = {fp for fp, *_ in store.revocations()}
+    for each in document.revoked:
+        if each.fingerprint in known:
+            continue
+        reason = each.reason or f"imported from {source}"
+        touched = store.revoke(each.fingerprint, reason=reason, at=each.revoked_at, by=each.revoked_by)
+        at = f", trusted until now at {', '.join(map(subject_of, touched))}" if touched else ""
+        done.revoked.append(f"{each.fingerprint}{at}")
 
 
 def _add(
@@ -100,7 +118,13 @@ def _add(
     )
     if pins != entry.pins:
         done.refused.append(f"{name}: a pin was revoked here, and stays revoked.")
-        entry = replace(entry, pins=pins, presented=None)
+        entry = replace(entry, pins=pins)
+    if here is None and entry.override.mode in _RELAXED:
+        done.refused.append(
+            f"{name}: its checks would be relaxed to {entry.override.mode}; if you mean it:"
+            f" troth policy set {entry.endpoint} {entry.override.mode}"
+        )
+        entry = replace(entry, override=replace(entry.override, mode=None))
     if here is None:
         store.rewrite(connection, "import", None, entry, {"source": source})
         done.added.append(name)
@@ -122,22 +146,30 @@ def _add(
 def _is_revoked(connection: sqlite3.Connection, pin: Pin, revoked: set[Fingerprint]) -> bool:
     if pin.fingerprint in revoked:
         return True
-    if pin.certificate is None or pin.kind is PinKind.ISSUER:
+    certificate = pin.fingerprint if pin.kind is PinKind.CERTIFICATE else pin.certificate
+    if certificate is None or pin.kind is PinKind.ISSUER:
         return False
-    row = connection.execute("SELECT spki FROM certificate WHERE fingerprint = ?", (pin.certificate.digest,)).fetchone()
-    return pin.certificate in revoked or (row is not None and Fingerprint(row[0]) in revoked)
+    row = connection.execute("SELECT spki FROM certificate WHERE fingerprint = ?", (certificate.digest,)).fetchone()
+    # A key outlives a revoked certificate of it; a certificate does not outlive its key.
+    revoked_itself = pin.kind is PinKind.CERTIFICATE and certificate in revoked
+    return revoked_itself or (row is not None and Fingerprint(row[0]) in revoked)
 
 
-def _entry_of(pin: ImportedPin, store: SqliteStore) -> Entry:
-    made = Pin(
-        kind=pin.kind,
-        fingerprint=pin.fingerprint,
-        state=pin.state,
-        evidence=Evidence.IMPORTED,
-        added_at=store.now(),
-        added_by=store.actor,
-    )
-    return Entry(endpoint=pin.endpoint, domain=pin.domain, created_at=store.now(), pins=(made,))
+def _entries_of(pins: Iterable[ImportedPin], store: SqliteStore) -> list[Entry]:
+    """Make entries of another program's pins; several for one host are members of it."""
+    made: dict[Endpoint, Entry] = {}
+    for each in pins:
+        entry = made.get(each.endpoint) or Entry(endpoint=each.endpoint, domain=each.domain, created_at=store.now())
+        pin = Pin(
+            kind=each.kind,
+            fingerprint=each.fingerprint,
+            state=each.state,
+            evidence=Evidence.IMPORTED,
+            added_at=store.now(),
+            added_by=store.actor,
+        )
+        made[each.endpoint] = entry if any(pin.same_as(old) for old in entry.pins) else entry.with_pin(pin)
+    return list(made.values())
 
 
 def _policies(store: SqliteStore, document: ImportedDocument, done: Imported) -> None:
@@ -148,7 +180,7 @@ def _policies(store: SqliteStore, document: ImportedDocument, done: Imported) ->
             continue
         if store.has_policy(domain):
             done.refused.append(f"The policy of {domain} stays as it was set here: troth policy show")
-        elif policy.mode.value in ("observe", "disable"):
+        elif policy.mode in _RELAXED:
             done.refused.append(
                 f"The policy of {domain} would be relaxed to {policy.mode}; if you mean it:"
                 f" troth policy set {domain} {policy.mode}"

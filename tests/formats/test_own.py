@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -51,7 +52,7 @@ PINS = st.builds(
     kind=st.sampled_from(PinKind), fingerprint=FINGERPRINTS, state=st.sampled_from(PinState), evidence=st.sampled_from(Evidence),
     added_at=MOMENTS, added_by=WORDS, certificate=st.none() | FINGERPRINTS, first_seen=st.none() | MOMENTS,
     last_seen=st.none() | MOMENTS,
-)  # fmt: skip
+).map(lambda pin: replace(pin, certificate=pin.fingerprint) if pin.certificate and pin.kind is PinKind.CERTIFICATE else pin)  # fmt: skip
 OVERRIDES = st.builds(
     Override,
     mode=st.none() | st.sampled_from(CheckMode),

@@ -38,11 +38,14 @@ def run(args: argparse.Namespace) -> int:
             added=done.added,
             same=done.same,
             hints=done.hints,
+            revoked=done.revoked,
             refused=done.refused,
             warnings=list(done.warnings),
         )
     elif not args.quiet:
         output.say(f"imported  {len(done.added)} new, {done.same} known already, {done.hints} unverified hints")
+        for text in done.revoked:
+            output.say(f"  revoked  {text}")
         for hint in document.hints[:20]:
             output.say(f"  hint  {hint.endpoint}: confirm it with: troth check {hint.endpoint}")
     for text in (*done.warnings, *done.refused) if not args.json else ():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
@@ -72,6 +73,9 @@ def main(argv: Sequence[str]) -> int:
 
 def guarded(run: object, *, as_json: bool) -> int:
     """Run something, and turn what goes wrong into a message and an exit code; there is never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
         code = cast("int", run())  # type: ignore[operator]
         sys.stdout.flush()

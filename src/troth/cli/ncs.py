@@ -131,6 +131,8 @@ def _options(argv: list[str]) -> tuple[list[str], dict[str, str]]:
                 raise BadInput(f"{word!a} is no option of ncs.", next_command="ncs --help")
             words.append(word)
         elif not OPTIONS[name][0]:
+            if equals:
+                raise BadInput(f"{name} takes no value.", next_command="ncs --help")
             values[name] = "yes"
         else:
             given = value if equals else next(rest, None)

@@ -29,7 +29,7 @@ _MAX_ENTRY = 32768
 _WIDE = 72  # a line of this width may have been broken by a terminal or a page
 _START = re.compile(r"^[ \t]*host=")
 _ENTRY = re.compile(r"^host=\s*(?P<key>[^;]{1,600}?)\s*;\s*subject\s*=(?P<subject>.*)$", re.S)
-_KEY = re.compile(r"^.+_[0-9]{1,5}$")
+_KEY = re.compile(r"^.+_[0-9]{1,5}\Z")
 _PROMPT = re.compile(r"^[ \t]*(?P<node>[\w.-]{1,255})/[\w.-]{1,255}(?:\([\w-]{1,64}\))?[#>](?P<rest>.*)$")
 _COMMAND = re.compile(r"^[ \t]*ncs[ \t]")
 _BANNER_LINE = re.compile(

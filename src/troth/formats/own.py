@@ -13,7 +13,7 @@ import tomllib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from troth.errors import BadInput
+from troth.errors import BadCertificate, BadInput
 from troth.formats.records import ImportedDocument, Revocation, bad_file, quoted
 from troth.formats.toml_writer import write_toml
 from troth.formats.tree import Table
@@ -186,10 +186,34 @@ def _document(tree: object, notation: str, name: str) -> ImportedDocument:
     _once(table, "entry", [entry.endpoint for entry in entries])
     certificates = tuple(_read_certificate(row) for row in table.rows("certificate"))
     _once(table, "certificate", list(certificates))
+    _require_bearers(table, entries, certificates)
     table.close()
     return ImportedDocument(
         format=notation, entries=entries, policies=policies, revoked=revoked, certificates=certificates
     )
+
+
+def _require_bearers(table: Table, entries: Sequence[Entry], certificates: Sequence[bytes]) -> None:
+    """Require that the certificate that a key pin names bears the key, so that no list shows another's subject."""
+    keys = {view.fingerprint: view.spki for view in map(_readable, certificates) if view is not None}
+    for index, entry in enumerate(entries):
+        for pin in entry.pins:
+            if (
+                pin.kind is PinKind.KEY
+                and pin.certificate
+                and keys.get(pin.certificate, pin.fingerprint) != pin.fingerprint
+            ):
+                place = f"entry[{index}].pins"
+                raise table.error(
+                    place, f"{pin.certificate} does not bear the key {pin.fingerprint}", "a certificate of it"
+                )
+
+
+def _readable(data: bytes) -> CertificateView | None:
+    try:
+        return CertificateView.from_der(data)
+    except BadCertificate:
+        return None
 
 
 def _once(table: Table, key: str, values: Sequence[object]) -> None:
@@ -247,7 +271,10 @@ def _read_entry(row: Table) -> Entry:
     if domain not in DOMAINS:
         raise row.wrong("domain", domain, "one of " + ", ".join(DOMAINS))
     pins = tuple(_read_pin(pin) for pin in row.rows("pins"))
-    _once(row, "pins", [f"{pin.kind} {pin.fingerprint}" for pin in pins])
+    # What waits in quarantine may be what was trusted once.
+    waiting = PinState.QUARANTINED
+    _once(row, "pins", [f"{pin.kind} {pin.fingerprint}" for pin in pins if pin.state is not waiting])
+    _once(row, "pins", [f"{pin.kind} {pin.fingerprint}" for pin in pins if pin.state is waiting])
     entry = Entry(
         endpoint=_read_endpoint(row),
         domain=domain,
@@ -290,4 +317,6 @@ def _read_pin(row: Table) -> Pin:
         last_seen=row.optional_moment("last_seen"),
     )
     row.close()
+    if pin.kind is PinKind.CERTIFICATE and pin.certificate not in (None, pin.fingerprint):
+        raise row.error("certificate", "the pin holds another certificate than it names", str(pin.fingerprint))
     return pin

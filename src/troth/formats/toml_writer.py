@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from troth.model.text import is_safe
 
-_BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
+_BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+\Z")
 
 
 def write_toml(document: Mapping[str, object]) -> str:

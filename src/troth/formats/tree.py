@@ -15,7 +15,7 @@ from troth.formats.records import MAX_ENTRIES, bad_file, quoted
 from troth.model.fingerprint import Fingerprint
 
 MAX_TEXT = 4096
-_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)$", re.A)
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)\Z", re.A)
 _E = TypeVar("_E", bound=StrEnum)
 
 

@@ -159,20 +159,29 @@ def set_responder(store: SqliteStore, slot: str, url: str) -> None:
     Raises:
         BadInput: The URL is not plain HTTP to a host: OCSP answers are signed, and HTTPS would need a check of its own.
     """
-    if url:
-        from urllib.parse import urlsplit
-
-        from troth.model.endpoint import canonical_host
-
-        parts = urlsplit(url) if len(url) <= 1024 and url.isprintable() and " " not in url else None
-        if parts is None or parts.scheme != "http" or not parts.hostname or "@" in parts.netloc:
-            raise BadInput(
-                "An OCSP responder is an http:// address without a user name.",
-                why="its answers are signed; HTTPS would need a certificate check of its own",
-                next_command="ncs certvalidation custom-ocsp-responder set url1 http://ocsp.example.com",
-            )
-        canonical_host(parts.hostname)
+    if url and not _is_plain_http(url):
+        raise BadInput(
+            "An OCSP responder is an http:// address without a user name.",
+            why="its answers are signed; HTTPS would need a certificate check of its own",
+            next_command="ncs certvalidation custom-ocsp-responder set url1 http://ocsp.example.com",
+        )
     _set(store, f"ocsp:{slot}", url)
+
+
+def _is_plain_http(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    from troth.model.endpoint import canonical_host
+
+    if len(url) > 1024 or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "http" and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        canonical_host(parts.hostname or "")
+    except (ValueError, BadInput):
+        return False
+    return usable
 
 
 def _get(store: SqliteStore, name: str) -> str:

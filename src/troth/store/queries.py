@@ -44,6 +44,13 @@ def is_revoked(connection: sqlite3.Connection, fingerprints: list[Fingerprint]) 
     return connection.execute(query, [each.digest for each in fingerprints]).fetchone() is not None
 
 
+def any_revoked(connection: sqlite3.Connection, presented: Presented, chain: ChainOutcome | None) -> bool:
+    """Whether the certificate, its key, or a certificate or key above it was revoked here."""
+    leaf = presented.leaf
+    suspects = [leaf.fingerprint, leaf.spki, *(Fingerprint.of(sent) for sent in presented.chain[1:])]
+    return is_revoked(connection, suspects + (sorted(chain.issuers) if chain else []))
+
+
 def gather(
     connection: sqlite3.Connection,
     endpoint: Endpoint,
@@ -55,15 +62,13 @@ def gather(
 ) -> Facts:
     """Gather what the store knows for a decision."""
     leaf = presented.leaf
-    suspects = [leaf.fingerprint, leaf.spki, *(Fingerprint.of(sent) for sent in presented.chain[1:])]
-    suspects += sorted(chain.issuers) if chain else []
     settled = _on_record(entry)
     old = certificate(connection, settled)
     vouched = entry is not None and any(
         pin.evidence in (Evidence.VALID_CHAIN, Evidence.PINNED_ISSUER) for pin in entry.pins
     )
     return Facts(
-        revoked=is_revoked(connection, suspects),
+        revoked=any_revoked(connection, presented, chain),
         holders=holders(connection, leaf.spki, but=endpoint),
         old=old,
         old_chain_valid=vouched or (old is not None and not old.self_issued and leaf.self_issued),

@@ -11,6 +11,7 @@ from troth.store import rows
 
 if TYPE_CHECKING:
     import sqlite3
+    from datetime import datetime
 
     from troth.model.endpoint import Endpoint
     from troth.store.sqlite import SqliteStore
@@ -23,14 +24,14 @@ OR e.presented = ?1 OR e.presented IN (SELECT fingerprint FROM certificate WHERE
 
 
 def revoke(
-    store: SqliteStore, connection: sqlite3.Connection, fingerprint: Fingerprint, reason: str
+    store: SqliteStore, connection: sqlite3.Connection, fingerprint: Fingerprint, reason: str, *, at: datetime, by: str
 ) -> tuple[Endpoint, ...]:
     """Revoke inside the caller's transaction; see `SqliteStore.revoke`."""
     connection.execute(
         "INSERT INTO revocation VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (fingerprint.digest, rows.to_us(store.now()), store.actor, reason),
+        (fingerprint.digest, rows.to_us(at), by, reason),
     )
-    store.journal(connection, "revoke", str(fingerprint), {"reason": reason})
+    store.journal(connection, "revoke", str(fingerprint), {"reason": reason, "revoked_by": by})
     kept = connection.execute("SELECT fingerprint FROM certificate WHERE spki = ?", (fingerprint.digest,))
     bearers = {Fingerprint(row[0]) for row in kept} | {fingerprint}
     touched = list(rows.select_entries(connection, _TOUCHED, (fingerprint.digest,)))

@@ -247,12 +247,21 @@ class SqliteStore:
         with self._writing() as connection:
             rows.write_certificate(connection, view)
 
-    def revoke(self, fingerprint: Fingerprint, *, reason: str = "") -> tuple[Endpoint, ...]:
-        """Revoke a certificate or key everywhere, for ever; give the endpoints whose pins it revoked."""
+    def revoke(
+        self, fingerprint: Fingerprint, *, reason: str = "", at: datetime | None = None, by: str = ""
+    ) -> tuple[Endpoint, ...]:
+        """Revoke a certificate or key everywhere, for ever; give the endpoints whose pins it revoked.
+
+        Args:
+            fingerprint: Of the certificate or the key.
+            reason: Why.
+            at: When it was revoked, if that was elsewhere and before.
+            by: Who revoked it, if that was not the actor.
+        """
         from troth.store.revoke import revoke
 
         with self._writing() as connection:
-            return revoke(self, connection, fingerprint, reason)
+            return revoke(self, connection, fingerprint, reason, at=at or self.now(), by=by or self.actor)
 
     def set_domain_policy(self, domain: str, policy: Policy) -> None:
         """Set a domain's policy."""
@@ -328,11 +337,12 @@ class SqliteStore:
         chain: ChainOutcome | None,
         expect: Fingerprint | None,
     ) -> Facts:
-        plain = Facts(chain=chain, expect=expect)
         settled = entry is not None and entry.known and entry.presented == presented.leaf.fingerprint
-        # A revocation clears `presented` and revokes the pins, so what matched the last time needs no further question.
-        if settled and entry is not None and any(holds(pin, presented, plain) for pin in entry.current):
-            return plain
+        if settled and entry is not None:
+            # What matched the last time is compared with nothing; but it may have been revoked since, or its CA.
+            plain = Facts(chain=chain, expect=expect, revoked=queries.any_revoked(connection, presented, chain))
+            if any(holds(pin, presented, plain) for pin in entry.current):
+                return plain
         facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=expect)
         return replace(facts, weaknesses=tuple(weak.text for weak in weaknesses(presented.leaf)))
 

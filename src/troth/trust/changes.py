@@ -119,7 +119,10 @@ def delete(entry: Entry, successor: Pin | None) -> Entry:
 
     Raises:
         NotFound: It is deleted already.
+        BadInput: What is to come after it was revoked.
     """
+    if successor is not None:
+        _require_unrevoked(entry, successor.fingerprint)
     if entry.state is EntryState.DELETED and successor is None:
         raise NotFound(f"{entry.endpoint} is deleted already.", next_command="troth list --all")
     retired = [
@@ -163,6 +166,7 @@ def _as_kind(entry: Entry, pin: Pin, kind: PinKind, certificates: dict[Fingerpri
             next_command=f"troth check {entry.endpoint}",
         )
     same = replace(pin, kind=kind, fingerprint=held_by(view, kind))
+    _require_unrevoked(entry, same.fingerprint)
     kept = [old for old in entry.pins if not old.same_as(pin)]
     return replace(entry, pins=tuple(kept)).with_pin(same)
 
