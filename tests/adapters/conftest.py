@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,3 +39,23 @@ def record(tmp_path: Path) -> Iterator[Record]:
     yield start
     for each in started:
         each.close()
+
+
+@pytest.fixture
+def serve_plain() -> Iterator[int]:
+    """A PostgreSQL server that speaks no TLS."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def loop() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(10)
+                    connection.recv(8)
+                    connection.sendall(b"N")
+
+    threading.Thread(target=loop, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
