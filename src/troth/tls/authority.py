@@ -13,6 +13,7 @@ from troth.trust.verdict import ChainOutcome
 
 if TYPE_CHECKING:
     from troth.store.sqlite import SqliteStore
+    from troth.tls.probe import Target
 
 _HELD = (PinState.CURRENT, PinState.NEXT)
 
@@ -47,11 +48,11 @@ def trust_authorities(
 
 
 def outcome_of(
-    store: SqliteStore, policy: Policy, domain: str, connection: ssl.SSLSocket | ssl.SSLObject
+    store: SqliteStore, policy: Policy, domain: str, connection: ssl.SSLSocket | ssl.SSLObject, target: Target
 ) -> ChainOutcome:
-    """Give the outcome of a handshake that OpenSSL itself verified."""
+    """Give the outcome of a handshake that OpenSSL itself verified; `target` is where it went."""
     path = tuple(peer_chain(connection, verified=True))
-    return with_revocation(store, policy, domain, path, outcome(path))
+    return with_revocation(store, policy, domain, path, outcome(path), target)
 
 
 def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
@@ -67,15 +68,17 @@ def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
 
 
 def with_revocation(
-    store: SqliteStore, policy: Policy, domain: str, path: tuple[bytes, ...], found: ChainOutcome
+    store: SqliteStore, policy: Policy, domain: str, path: tuple[bytes, ...], found: ChainOutcome, target: Target
 ) -> ChainOutcome:
     """Ask whether a certificate on the path was revoked by its CA; in `ca` mode only, as the domain's settings say."""
     if policy.mode is not CheckMode.CA or not found.valid:
         return found
     from troth.store.authorities import revocation_of
+    from troth.tls import stapling
     from troth.tls.revocation import Settings, Strictness, check_path
 
     kept = revocation_of(store, domain)
     settings = Settings(strictness=Strictness(kept.strictness), responders=kept.responders)
-    reason = check_path(path, settings=settings, now=store.now())
+    staple = (lambda: stapling.stapled(target)) if stapling.available() else None
+    reason = check_path(path, settings=settings, now=store.now(), staple=staple)
     return ChainOutcome(valid=False, reason=reason) if reason else found

@@ -76,7 +76,7 @@ def _verified(
         presented, _ = probe(target)
         return presented, ChainOutcome(valid=False, reason=chain_reason(error, target.verified_name))
     found = outcome(seen.path)
-    return presented, with_revocation(store, policy, domain, seen.path, found)
+    return presented, with_revocation(store, policy, domain, seen.path, found, target)
 
 
 def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:

@@ -174,12 +174,7 @@ class EndpointJudge:
 
     def explain(self, error: ssl.SSLCertVerificationError, connection: Connection) -> ssl.SSLError:
         """Find out what was presented: OpenSSL refused it without saying. The connection itself is already lost."""
-        target = Target(
-            endpoint=self._endpoint,
-            server_name=_sent_name(connection, self._endpoint),
-            timeout_s=_PROBE_TIMEOUT_S,
-            alpn=self._alpn,
-        )
+        target = self._target(connection)
         why, command = error.verify_message or str(error), f"troth check {self._endpoint}"
         try:
             require_trusted(check_target(self._store, target, domain=self._domain))
@@ -214,7 +209,17 @@ class EndpointJudge:
         from troth.tls.authority import outcome_of
 
         policy, entry = self._store.policy(self._endpoint, self._domain)
-        return outcome_of(self._store, policy, entry.domain if entry else self._domain, connection)
+        domain = entry.domain if entry else self._domain
+        return outcome_of(self._store, policy, domain, connection, self._target(connection))
+
+    def _target(self, connection: Connection) -> Target:
+        """Give the way to where a connection went, for a second look."""
+        return Target(
+            endpoint=self._endpoint,
+            server_name=_sent_name(connection, self._endpoint),
+            timeout_s=_PROBE_TIMEOUT_S,
+            alpn=self._alpn,
+        )
 
 
 def _sent_name(connection: Connection, endpoint: Endpoint) -> str:

@@ -4,7 +4,8 @@ Asked in `ca` mode only. A certificate that names neither a responder nor a list
 for it; one that names them must be answered for, for a check that cannot be done is a rejection. The domain's setting
 can relax that to "only a definite answer counts" where a network cannot reach its CAs.
 
-Answers are fetched over plain HTTP, as the RFCs have it: they are signed, and HTTPS would need this very check.
+Answers are fetched over plain HTTP, as the RFCs have it: they are signed, and HTTPS would need this very check. Where the
+host staples an answer and the extra for it is installed, nobody else need be asked about its own certificate.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MAX_OCSP = 64 << 10
 MAX_CRL = 16 << 20
 
 Fetch = Callable[[str, bytes | None, int], bytes]
+Staple = Callable[[], bytes | None]
 
 
 class Strictness(StrEnum):
@@ -66,7 +68,14 @@ class _Revoked(Exception):
     """The CA revoked it."""
 
 
-def check_path(path: tuple[bytes, ...], *, settings: Settings, now: datetime, fetch: Fetch | None = None) -> str:
+def check_path(
+    path: tuple[bytes, ...],
+    *,
+    settings: Settings,
+    now: datetime,
+    fetch: Fetch | None = None,
+    staple: Staple | None = None,
+) -> str:
     """Ask about every certificate of a verified path but the anchor; give why it is refused, or nothing.
 
     Args:
@@ -74,6 +83,7 @@ def check_path(path: tuple[bytes, ...], *, settings: Settings, now: datetime, fe
         settings: How to ask.
         now: The time of the decision, aware.
         fetch: Gives the answer to (URL, body or None, size limit); by default over HTTP.
+        staple: Asks the host for the answer that it staples; None where that cannot be asked.
     """
     if settings.strictness is Strictness.OFF:
         return ""
@@ -83,10 +93,11 @@ def check_path(path: tuple[bytes, ...], *, settings: Settings, now: datetime, fe
 
     get = fetch or fetcher(settings.timeout_s)
     certificates = [x509.load_der_x509_certificate(each) for each in path]
-    for subject, issuer in pairwise(certificates):
+    for number, (subject, issuer) in enumerate(pairwise(certificates)):
         name = printable(subject.subject.rfc4514_string())
         try:
-            _ask(subject, issuer, settings, now, get)
+            if number or staple is None or not _by_staple(staple, subject, issuer, now):
+                _ask(subject, issuer, settings, now, get)
         except _Revoked as revoked:
             return f"{name} was revoked by its CA: {revoked}"
         except _Unanswered as silence:
@@ -122,6 +133,37 @@ def _ask(subject: x509.Certificate, issuer: x509.Certificate, settings: Settings
     return None
 
 
+def _by_staple(staple: Staple, subject: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
+    """Whether the host staples an answer that says good; other sources are asked if it staples none that can be used.
+
+    Raises:
+        _Revoked: It says revoked.
+        _Unanswered: The certificate says that there always is an answer (RFC 7633), and there is none.
+    """
+    must = _must_staple(subject)
+    answer = staple()
+    try:
+        if answer is not None:
+            _read_ocsp(answer, subject, issuer, now)
+            return True
+    except _UNUSABLE as error:
+        if must:
+            raise _Unanswered(f"the stapled answer: {_said(error)}") from None
+    if must:
+        raise _Unanswered("the certificate says that its host always staples an answer, and it stapled none")
+    return False
+
+
+def _must_staple(certificate: x509.Certificate) -> bool:
+    from cryptography import x509
+
+    try:
+        features = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return x509.TLSFeatureType.status_request in features
+
+
 def _said(error: Exception) -> str:
     if isinstance(error, (_Unanswered, TrothError)):
         return str(error)
@@ -133,7 +175,12 @@ def _by_ocsp(url: str, subject: x509.Certificate, issuer: x509.Certificate, now:
     from cryptography.x509 import ocsp
 
     request = ocsp.OCSPRequestBuilder().add_certificate(subject, issuer, hashes.SHA1()).build()  # noqa: S303  # an identifier
-    data = fetch(url, request.public_bytes(serialization.Encoding.DER), MAX_OCSP)
+    _read_ocsp(fetch(url, request.public_bytes(serialization.Encoding.DER), MAX_OCSP), subject, issuer, now)
+
+
+def _read_ocsp(data: bytes, subject: x509.Certificate, issuer: x509.Certificate, now: datetime) -> None:
+    from cryptography.x509 import ocsp
+
     response = ocsp.load_der_ocsp_response(data)
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise _Unanswered(f"the responder says {response.response_status.name.lower().replace('_', ' ')}")
