@@ -47,11 +47,10 @@ def tracked() -> list[Path]:
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
-    """No path of a developer's machine and no address of a package registry stands in it."""
-    foreign = re.compile(
-        rb"/work/(?:main|shared|tmp)|https?://(?:[a-z0-9-]+\.)*(?:pypi\.org|pythonhosted\.org)"
-    )
+    """No path of the machine that it was written on stands in it, and no lock file names where packages come from."""
+    own = re.compile(rb"(?<![\w.~-])%s(?![\w.-])" % re.escape(str(ROOT).encode()))
     for path in tracked():
-        if path.is_file() and path != Path(__file__):
-            found = foreign.search(path.read_bytes())
-            assert found is None, f"{path}: {found and found[0]!r}"
+        if path.is_file():
+            assert own.search(path.read_bytes()) is None, f"{path} names {ROOT}"
+    for lock in (ROOT / "locks").iterdir():
+        assert b"://" not in lock.read_bytes(), f"{lock} names an address"

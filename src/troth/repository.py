@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
 from troth.errors import BadFile, BadInput, NotFound
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "defaultRepo"
 MAX_FILE = 1 << 20
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def folder(home: Path, name: str) -> Path:
@@ -23,7 +24,7 @@ def folder(home: Path, name: str) -> Path:
         BadInput: The name is no name of a repository.
         NotFound: There is none of that name.
     """
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise BadInput(f"{name!a} is no name of a repository.")
     found = home / "repositories" / name
     if name == DEFAULT:
@@ -39,19 +40,19 @@ def read(home: Path, name: str, file: str) -> str:
     Raises:
         BadInput: The file's name leads elsewhere.
         NotFound: It is not there.
-        BadFile: It is a link, too large, or not text.
+        BadFile: It is a link, a folder or the like, too large, or not text.
     """
-    if not _NAME.match(file):
+    if not _NAME.fullmatch(file):
         raise BadInput(f"{file!a} is no name of a file in a repository; give the name alone, without a path.")
     place = folder(home, name) / file
     try:
-        handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        data = _start_of(place)
     except FileNotFoundError:
         raise NotFound(f"There is no file {file} in {name}.", next_command=f"cp FILE {place}") from None
     except OSError as error:
         raise BadFile(f"{file} in {name} cannot be read.", why=error.strerror or str(error)) from None
-    with os.fdopen(handle, "rb") as opened:
-        data = opened.read(MAX_FILE + 1)
+    if data is None:
+        raise BadFile(f"{file} in {name} cannot be read.", why="it is a folder, a pipe or a device, not a file")
     if len(data) > MAX_FILE:
         raise BadFile(f"{file} in {name} is larger than {MAX_FILE >> 20} MiB.")
     try:
@@ -60,3 +61,15 @@ def read(home: Path, name: str, file: str) -> str:
         raise BadFile(
             f"{file} in {name} is not PEM text.", next_command=f"openssl x509 -inform DER -in {file} -out {file}.pem"
         ) from None
+
+
+def _start_of(place: Path) -> bytes | None:
+    """Read a little more than the largest file; None if it is no regular file."""
+    handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        with os.fdopen(handle, "rb", closefd=False) as opened:
+            return opened.read(MAX_FILE + 1)
+    finally:
+        os.close(handle)

@@ -571,7 +571,7 @@ def test_a_file_that_holds_no_ca_is_refused(home: Path, run: Run, case: str) -> 
         "\x1b[2J",
         "x" * 200,
         "-",
-        pytest.param("ca.pem\n", marks=pytest.mark.xfail(strict=True, reason="$ lets a newline pass")),
+        "ca.pem\n",
     ],
 )
 def test_a_path_is_no_name_of_a_file(home: Path, run: Run, file: str) -> None:
@@ -612,7 +612,6 @@ def test_links_and_pipes_are_not_read(home: Path, run: Run) -> None:
     refused(run(*IMPORT, "pipe.pem", "truststore", "system"))
 
 
-@pytest.mark.xfail(strict=True, reason="a folder is opened like a file, and its error is not foreseen")
 def test_a_folder_is_no_file(home: Path, run: Run) -> None:
     """A folder in the place of the file exits 2 with its reason."""
     place(home, "ca.pem", ROOT.pem)

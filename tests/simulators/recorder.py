@@ -124,7 +124,6 @@ class Recorder:
             threading.Thread(target=self._visit, args=(connection, visit), daemon=True).start()
 
     def _visit(self, connection: socket.socket, visit: Visit) -> None:
-        connection.settimeout(20)
         context = self._fresh_context()
 
         def note(_: object, direction: str, version: int, content: int, kind: int, data: bytes) -> None:
@@ -136,6 +135,7 @@ class Recorder:
         context._msg_callback = note  # type: ignore[attr-defined]  # private, and the only sight of a failed handshake
         try:
             with connection:
+                connection.settimeout(20)
                 PREFACES.get(self.protocol, lambda _: None)(connection)
                 with context.wrap_socket(connection, server_side=True) as tls:
                     self._open.append(tls)

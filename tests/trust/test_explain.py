@@ -236,7 +236,6 @@ def test_first_seen_is_the_earliest_of_what_is_current() -> None:
     assert explain.moment(None) == "unknown"
 
 
-@pytest.mark.xfail(strict=True, reason="strftime writes years below 1000 without their zeros")
 def test_a_moment_is_rfc_3339_whatever_the_year() -> None:
     """The year has four digits, also in a certificate that begins in the year 1."""
     assert explain.moment(datetime(1, 2, 3, tzinfo=UTC)) == "0001-02-03T00:00:00Z"

@@ -99,12 +99,12 @@ _ALIASES = {
     "JURISDICTIONCOUNTRYNAME": "1.3.6.1.4.1.311.60.2.1.3",
 }
 _BY_WORD = {**{name.upper(): number for number, name in SHORT_NAMES.items()}, **_ALIASES}
-_DOTTED = re.compile(r"^(?:OID\.)?([0-2](?:\.[0-9]{1,20}){1,40})$", re.I)
+_DOTTED = re.compile(r"(?:OID\.)?([0-2](?:\.[0-9]{1,20}){1,40})", re.I)
 
 
 def canonical_type(word: str) -> str:
     """Give the dotted object identifier for a printed attribute type; an unknown word comes back in upper case."""
-    dotted = _DOTTED.match(word)
+    dotted = _DOTTED.fullmatch(word)
     if dotted:
         return dotted[1]
     return _BY_WORD.get(word.upper(), word.upper())
@@ -112,7 +112,7 @@ def canonical_type(word: str) -> str:
 
 def is_known_type(word: str) -> bool:
     """Whether a word is an attribute type that Troth knows, or a dotted object identifier."""
-    return word.upper() in _BY_WORD or _DOTTED.match(word) is not None
+    return word.upper() in _BY_WORD or _DOTTED.fullmatch(word) is not None
 
 
 def decode_string(tag: int, content: bytes) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from troth.errors import BadCertificate
 from troth.model import der
 from troth.model.fingerprint import Fingerprint
-from troth.model.keys import describe_key, describe_signature
+from troth.model.keys import describe_key, describe_signature, same_algorithm
 from troth.model.name import DistinguishedName
 from troth.model.text import printable
 from troth.model.usage import for_servers
@@ -27,6 +27,9 @@ _PEM = re.compile(
 _MAX_PEM = 4 << 20
 _EXT_SAN, _EXT_BASIC_CONSTRAINTS = "2.5.29.17", "2.5.29.19"
 _MAX_SANS = 1000
+# RFC 5280 4.1.2.2 allows twenty bytes; some have more. It is for reading only: nothing is told apart by it.
+_MAX_SERIAL = 64
+_UNIQUE_IDS, _EXTENSIONS = (0x81, 0x82), 0xA3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,20 +134,19 @@ def certificates_from_pem(text: str) -> tuple[CertificateView, ...]:
 
 
 def _view(data: bytes) -> CertificateView:
-    outer = list(der.read_all(data).expect(der.SEQUENCE).children())
-    if len(outer) != 3:
-        raise der.DerError("a certificate has three parts")
-    tbs = list(outer[0].expect(der.SEQUENCE).children())
+    tbs, algorithm = _signed_parts(data)
     version = 1
     if tbs and tbs[0].tag == 0xA0:
         version = der.integer(der.read_all(tbs.pop(0).value)) + 1
     if len(tbs) < 6:
         raise der.DerError("a part of the certificate is missing")
-    serial, _, issuer, validity, subject, spki = tbs[:6]
+    serial, inner, issuer, validity, subject, spki = tbs[:6]
+    if not same_algorithm(inner.raw, algorithm):
+        raise der.DerError("it names two signature algorithms")
     dates = list(validity.expect(der.SEQUENCE).children())
     if len(dates) != 2:
         raise der.DerError("a validity has two dates")
-    extensions = _extensions(tbs[6:])
+    extensions, critical = _extensions(tbs[6:])
     return CertificateView(
         der=data,
         fingerprint=Fingerprint.of(data),
@@ -156,9 +158,9 @@ def _view(data: bytes) -> CertificateView:
         not_after=_time(dates[1]),
         san=_san(extensions.get(_EXT_SAN)),
         key=describe_key(spki.raw),
-        signature_algorithm=describe_signature(outer[1].raw),
+        signature_algorithm=describe_signature(algorithm),
         is_ca=_is_ca(extensions.get(_EXT_BASIC_CONSTRAINTS)),
-        for_servers=for_servers(extensions),
+        for_servers=for_servers(extensions, critical),
         self_issued=subject.raw == issuer.raw,
         version=version,
         subject_der=subject.raw,
@@ -167,9 +169,19 @@ def _view(data: bytes) -> CertificateView:
     )
 
 
+def _signed_parts(data: bytes) -> tuple[list[der.Element], bytes]:
+    """Give the parts of what is signed, and the algorithm that stands beside it (RFC 5280 4.1.1)."""
+    outer = list(der.read_all(data).expect(der.SEQUENCE).children())
+    if len(outer) != 3:
+        raise der.DerError("a certificate has three parts")
+    der.bits(outer[2])
+    return list(outer[0].expect(der.SEQUENCE).children()), outer[1].raw
+
+
 def _serial(element: der.Element) -> str:
     number = der.integer(element)
-    return f"-{-number:x}" if number < 0 else f"{number:x}"
+    sign, digits = "-" if number < 0 else "", f"{abs(number):x}"
+    return sign + (digits if len(digits) <= _MAX_SERIAL else digits[:_MAX_SERIAL] + "…")
 
 
 def _time(element: der.Element) -> datetime | None:
@@ -187,36 +199,45 @@ def _time(element: der.Element) -> datetime | None:
         return None
 
 
-def _extensions(rest: Sequence[der.Element]) -> dict[str, bytes]:
+def _extensions(rest: Sequence[der.Element]) -> tuple[dict[str, bytes], frozenset[str]]:
+    """Give the values by name, and the names of those that are critical (RFC 5280 4.1.2.9)."""
+    tags = [part.tag for part in rest]
+    if tags != sorted(set(tags)) or not set(tags) <= {*_UNIQUE_IDS, _EXTENSIONS}:
+        raise der.DerError("what follows the key is out of place")
     found: dict[str, bytes] = {}
-    for part in rest:
-        if part.tag != 0xA3:
-            continue
-        for extension in der.read_all(part.value).expect(der.SEQUENCE).children():
-            fields = list(extension.expect(der.SEQUENCE).children())
-            name = der.oid(fields[0])
-            if name in found:
-                raise der.DerError(f"extension {name} stands twice")
-            found[name] = fields[-1].expect(der.OCTET_STRING).value
-    return found
+    critical: set[str] = set()
+    if _EXTENSIONS not in tags:
+        return found, frozenset()
+    for extension in der.read_all(rest[-1].value).expect(der.SEQUENCE).children():
+        fields = list(extension.expect(der.SEQUENCE).children())
+        if not 2 <= len(fields) <= 3:
+            raise der.DerError("an extension has a name, a value, and may be critical")
+        name = der.oid(fields[0])
+        if len(fields) == 3 and der.boolean(fields[1]):
+            critical.add(name)
+        if name in found:
+            raise der.DerError(f"extension {name} stands twice")
+        found[name] = fields[-1].expect(der.OCTET_STRING).value
+    return found, frozenset(critical)
 
 
 def _is_ca(value: bytes | None) -> bool:
+    """Read BasicConstraints (RFC 5280 4.2.1.9); whatever OpenSSL takes for TRUE makes a CA."""
     if value is None:
         return False
     fields = list(der.read_all(value).expect(der.SEQUENCE).children())
-    return bool(fields) and fields[0].tag == der.BOOLEAN and fields[0].value == b"\xff"
+    return bool(fields) and fields[0].tag == der.BOOLEAN and der.boolean(fields[0])
 
 
 def _san(value: bytes | None) -> tuple[str, ...]:
     if value is None:
         return ()
-    names = []
+    names: list[str] = []
     for element in der.read_all(value).expect(der.SEQUENCE).children():
-        names.append(_general_name(element))
         if len(names) == _MAX_SANS:
             names.append("… more names are not shown")
             break
+        names.append(_general_name(element))
     return tuple(names)
 
 

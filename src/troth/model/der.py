@@ -3,6 +3,12 @@
 It exists because a pin must be taken from the exact bytes that TLS verified. A parser that re-serialises, or that is
 more tolerant than OpenSSL, can see another key than the one that signed the handshake. Here every length must be
 minimal and definite, nothing may overrun its parent, and no structure is ever rebuilt: values are slices.
+
+A certificate that OpenSSL accepts and Troth cannot read would be rejected for ever, so it is no stricter than OpenSSL
+without need. Measured with OpenSSL 3.0: padded INTEGERs (the serial number's included), padded object identifiers and
+BIT STRINGs without a count of unused bits are refused by both; negative and huge serial numbers are read by both. In
+two places OpenSSL takes what X.690 does not allow, and is followed: any BOOLEAN but 00 is TRUE (`boolean`), and the
+numbers of an RSA key may be padded or lack the zero that makes them positive (`unsigned`).
 """
 
 from __future__ import annotations
@@ -54,7 +60,8 @@ class Element:
             child = read(self.data, position, self.end)
             yield child
             position = child.end
-        raise DerError(f"more than {MAX_CHILDREN} elements in one structure")
+        if position != self.end:
+            raise DerError(f"more than {MAX_CHILDREN} elements in one structure")
 
     def expect(self, tag: int) -> Element:
         """Return itself if it has this tag.
@@ -109,24 +116,74 @@ def read_all(data: bytes) -> Element:
     return element
 
 
+def boolean(element: Element) -> bool:
+    """Read a BOOLEAN as OpenSSL does: everything but 00 is TRUE, also what X.690 11.1 does not allow.
+
+    Raises:
+        DerError: It is no BOOLEAN of one byte.
+    """
+    value = element.expect(BOOLEAN).value
+    if len(value) != 1:
+        raise DerError("a boolean has one byte")
+    return value != b"\x00"
+
+
 def integer(element: Element) -> int:
-    """Read an INTEGER's value."""
+    """Read an INTEGER's value.
+
+    Raises:
+        DerError: It is none, or it is padded (X.690 8.3.2).
+    """
     value = element.expect(INTEGER).value
     if not value:
         raise DerError("empty integer")
+    # The first nine bits may not all be the same: one byte less would say the same.
+    if len(value) > 1 and (value[0], value[1] >> 7) in ((0x00, 0), (0xFF, 1)):
+        raise DerError(f"integer is not minimal at byte {element.start}")
     return int.from_bytes(value, "big", signed=True)
 
 
+def unsigned(element: Element) -> int:
+    """Read the bytes of an INTEGER as a number without a sign, as OpenSSL reads the numbers of an RSA key.
+
+    Raises:
+        DerError: It is no INTEGER.
+    """
+    return int.from_bytes(element.expect(INTEGER).value, "big")
+
+
+def bits(element: Element) -> bytes:
+    """Read a BIT STRING: its whole bytes, of which the unused bits are cleared.
+
+    Raises:
+        DerError: It is none, or the count of unused bits is missing or over 7 (X.690 8.6.2).
+    """
+    value = element.expect(BIT_STRING).value
+    if not value or value[0] > 7:
+        raise DerError("unusable bit string")
+    if not value[0] or len(value) == 1:
+        return value[1:]
+    return value[1:-1] + bytes([value[-1] >> value[0] << value[0]])
+
+
 def oid(element: Element) -> str:
-    """Read an OBJECT IDENTIFIER's dotted form."""
+    """Read an OBJECT IDENTIFIER's dotted form.
+
+    Raises:
+        DerError: It is none, it is unfinished, padded (X.690 8.19.2), or longer than 64 bytes.
+    """
     value = element.expect(OID).value
     if not value or len(value) > 64 or value[-1] & 0x80:
         raise DerError("unusable object identifier")
     arcs: list[int] = []
     arc = 0
+    starts = True
     for byte in value:
+        if starts and byte == 0x80:
+            raise DerError(f"object identifier is not minimal at byte {element.start}")
+        starts = not byte & 0x80
         arc = arc << 7 | byte & 0x7F
-        if not byte & 0x80:
+        if starts:
             arcs.append(arc)
             arc = 0
     first = min(arcs[0] // 40, 2)

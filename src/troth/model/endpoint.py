@@ -30,12 +30,18 @@ DEFAULT_PORTS = {
     "nntp": 119,
 }
 _MAX_TEXT = 600
-_LABEL = re.compile(r"^(?!-)[a-z0-9_-]{1,63}(?<!-)$")
-_NUMERIC = re.compile(r"^(?:0x[0-9a-f]*|[0-9]+)$")
-_ZONE = re.compile(r"^[A-Za-z0-9_.-]{1,15}$")
-_KEY = re.compile(r"^(?P<host>.+)_(?P<port>[0-9]{1,5})$")
-# IDNA 2003 and 2008 read these differently (RFC 5894 section 7.2), so one name could mean two hosts.
-_DEVIATIONS = "ßς\u200c\u200d"
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMERIC = re.compile(r"0x[0-9a-f]*|[0-9]+")
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_KEY = re.compile(r"(?P<host>.+)_(?P<port>[0-9]{1,5})")
+# IDNA 2003 and 2008 read these differently (RFC 5894 section 7.2), so one name could mean two hosts. The capital sharp s
+# is ss to the one, and to some programs that write it small first, ß to the other.
+_DEVIATIONS = frozenset("ßẞς\u200c\u200d")
+# Invisible, but with a meaning of their own in names: `_ascii` gives the better reason, or leaves the soft hyphen out.
+_JOINERS = frozenset("\u200c\u200d\u00ad")
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
+# What nameprep reads as @, too: whatever stands before it may be a password.
+_AT = "@\uff20\ufe6b"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,9 +97,7 @@ def canonical_host(text: str) -> str:
     """
     if not text:
         raise _bad(text, "the host is empty")
-    hidden = any(ch.isspace() or unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Co", "Cn"} for ch in text)
-    # Joiners are invisible too, but have a meaning of their own in names: `_ascii` gives the better reason.
-    if hidden and not any(ch in "\u200c\u200d\u00ad" for ch in text):
+    if any(ch.isspace() or unicodedata.category(ch) in _HIDDEN for ch in text if ch not in _JOINERS):
         raise _bad(text, "it holds a blank, a control character or an invisible one")
     if ":" in text:
         return _ipv6(text)
@@ -102,30 +106,35 @@ def canonical_host(text: str) -> str:
     if len(name) > 253:
         raise _bad(text, f"a host name has at most 253 characters, this one {len(name)}")
     labels = name.split(".")
-    if _NUMERIC.match(labels[-1]):
+    if _NUMERIC.fullmatch(labels[-1]):
         return _ipv4(text, labels)
     for label in labels:
-        if not _LABEL.match(label):
-            raise _bad(text, f"{label[:70]!r} is no label of a host name" if label else "it has an empty label")
+        if not _LABEL.fullmatch(label):
+            shown = _without_user(label)[:70]
+            raise _bad(text, f"{shown!r} is no label of a host name" if label else "it has an empty label")
     return name
 
 
 def _split(text: str) -> tuple[str, str | None]:
     if len(text) > _MAX_TEXT:
-        raise _bad(text[:60] + "…", "it is far too long")
+        raise _bad(text, "it is far too long")
     body = text.strip(" ")
-    if body.lower().startswith("https://"):
+    is_url = body.lower().startswith("https://")
+    if is_url:
         body = body[8:].removesuffix("/")
-    if "@" in body:
+    if any(ch in body for ch in _AT):
         raise _bad(text, "it holds a user name; give the host alone")
     if any(ch in body for ch in "/\\?#"):
         raise _bad(text, "give host:port, without scheme or path")
+    keyed = _KEY.fullmatch(body)
+    if is_url and keyed:
+        # To a browser the underscore belongs to the host's name, in an entry key the port comes after it.
+        raise _bad(text, "an address gives its port after a colon; write host:port, or the entry key without https://")
     if body.startswith("["):
         host, bracket, rest = body[1:].partition("]")
         if not bracket or ":" not in host or (rest and not rest.startswith((":", "_"))):
             raise _bad(text, "write an IPv6 address as [address]:port")
         return host, rest[1:] if rest else None
-    keyed = _KEY.match(body)
     if keyed and (":" not in body or body.count(":") > 1):
         return keyed["host"], keyed["port"]
     if body.count(":") == 1:
@@ -153,7 +162,7 @@ def _ascii(name: str) -> str:
 
 def _ipv4(text: str, labels: list[str]) -> str:
     """Read an address as `inet_aton` does, but refuse octal, which others read as decimal."""
-    if len(labels) > 4 or not all(_NUMERIC.match(label) for label in labels):
+    if len(labels) > 4 or not all(_NUMERIC.fullmatch(label) for label in labels):
         raise _bad(text, "a host name cannot end in a number")
     if any(len(label) > 1 and label[0] == "0" and not label.startswith("0x") for label in labels):
         raise _bad(text, "a leading zero means octal to some programs and nothing to others; write it without")
@@ -180,14 +189,22 @@ def _ipv6(text: str) -> str:
         if percent:
             raise _bad(text, "an IPv4 address has no zone")
         return str(address.ipv4_mapped)
-    if percent and not (_ZONE.match(zone) and address.is_link_local):
+    if percent and not (_ZONE.fullmatch(zone) and address.is_link_local):
         raise _bad(text, "a zone belongs to a link-local address alone, and names an interface")
     return f"{address}%{zone}" if percent else str(address)
 
 
+def _without_user(text: str) -> str:
+    """Leave out what stands before the last @, which messages and logs may not repeat."""
+    last = max(text.rfind(ch) for ch in _AT)
+    return text if last < 0 else "…@" + text[last + 1 :]
+
+
 def _bad(text: str, why: str) -> BadEndpoint:
+    text = _without_user(text)
     shown = text if text.isprintable() else ascii(text)[1:-1]
+    shown = shown if len(shown) <= 80 else shown[:79] + "…"
     return BadEndpoint(
-        f"{shown[:80]!r} cannot be used as an endpoint: {why}.",
+        f"{shown!r} cannot be used as an endpoint: {why}.",
         next_command="troth check HOST:PORT, for example: troth check ise.example.com:443",
     )

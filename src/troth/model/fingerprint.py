@@ -14,7 +14,8 @@ from troth.errors import BadFingerprint
 _PREFIX = re.compile(
     r"^(?:sha-?256[ \t]+fingerprint[ \t]*=|fingerprint[ \t]*=|pin-sha256=|sha-?256[ \t]*(?://|[:=]))\s*", re.I
 )
-_HEX = re.compile(r"^[0-9a-f]+$", re.I)
+_OTHER_HASH = re.compile(r"(md5|sha-?(1|224|384|512))[ \t]*(?:fingerprint[ \t]*=|[:=])", re.I)
+_HEX = re.compile(r"[0-9a-f]+", re.I)
 _MAX_TEXT = 200
 
 
@@ -49,11 +50,16 @@ class Fingerprint:
         Raises:
             BadFingerprint: It is none of these, or it is of another length (SHA-1, MD5).
         """
+        shown = text if len(text) <= _MAX_TEXT else text[:40] + "…"
+        body = text.strip().strip("\"'")
+        other = _OTHER_HASH.match(body)
+        if other:
+            raise _bad(shown, f"it is {f'a SHA-{other[2]}' if other[2] else 'an MD5'} fingerprint")
         if len(text) > _MAX_TEXT:
-            raise _bad(text[:40] + "…", "it is far too long")
-        body = _PREFIX.sub("", text.strip().strip("\"'"), count=1).strip().strip("\"'")
+            raise _bad(shown, "it is far too long")
+        body = _PREFIX.sub("", body, count=1).strip().strip("\"'")
         compact = re.sub(r"[:\s-]", "", body)
-        if _HEX.match(compact) and len(compact) != 44 and len(compact) != 43:
+        if _HEX.fullmatch(compact) and len(compact) != 44 and len(compact) != 43:
             return cls(_from_hex(text, compact))
         try:
             digest = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)

@@ -23,7 +23,7 @@ _WORD = r"[A-Za-z0-9][A-Za-z0-9.-]{0,200}"
 _TYPE = re.compile(rf"\s*({_WORD})\s*=\s*")
 _SEPARATOR = re.compile(rf"[,;+]\s*{_WORD}\s*=")
 _SLASH_TYPE = re.compile(rf"[/+]\s*({_WORD})\s*=")
-_HEX_VALUE = re.compile(r"^#((?:[0-9A-Fa-f]{2})+)$")
+_HEX_VALUE = re.compile(r"#((?:[0-9A-Fa-f]{2})+)")
 _SLASH_ESCAPE = re.compile(r"((?:\\x[0-9A-Fa-f]{2})+)|\\([/+])")
 _BYTE = re.compile(r"x?([0-9A-Fa-f]{2})")
 _BLANKS = re.compile(r"\s+")
@@ -191,7 +191,7 @@ class _CommaForm:
             return Attribute(kind, self._quoted())
         raw_start = self._at
         value = self._plain()
-        encoded = _HEX_VALUE.match(self._text[raw_start : self._at].strip())
+        encoded = _HEX_VALUE.fullmatch(self._text[raw_start : self._at].strip())
         return _from_hex(kind, encoded[1]) if encoded else Attribute(kind, value)
 
     def _quoted(self) -> str:

@@ -39,4 +39,4 @@ def diff(old: CertificateView, new: CertificateView) -> tuple[FieldDiff, ...]:
 
 
 def _date(moment: datetime | None) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else "unreadable"
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z" if moment else "unreadable"

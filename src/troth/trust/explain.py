@@ -149,7 +149,7 @@ def first_seen(entry: Entry) -> datetime | None:
 
 def moment(value: datetime | None) -> str:
     """Give a time as RFC 3339 in UTC, to the second."""
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if value else "unknown"
+    return value.replace(tzinfo=None).isoformat(timespec="seconds") + "Z" if value else "unknown"
 
 
 def _has_key_pin(decision: Decision) -> bool:
