@@ -53,7 +53,7 @@ bench: .venv/stamp
 	$(BIN)/python -m benchmarks
 
 LOCK := $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links --quiet pyproject.toml --extra stapling
+	--no-emit-index-url --no-emit-find-links --quiet pyproject.toml --extra stapling --extra server
 
 lock: .venv/stamp
 	$(BIN)/python $(PIP) install uv
