@@ -159,3 +159,38 @@ class StoreVersion(StoreUnusable):
 
     code, slug = "TROTH-713", "store-version"
     title = "The trust store is of another version"
+
+
+class DatabaseUnusable(StoreUnusable):
+    """The node's database does not run, does not answer, or went away."""
+
+    code, slug = "TROTH-720", "database-unusable"
+    title = "The database cannot be used"
+
+
+class DatabaseFull(StoreUnusable):
+    """The database has no room left; what was committed is kept."""
+
+    code, slug = "TROTH-721", "database-full"
+    title = "The database is full"
+
+
+class DatabaseCorrupt(StoreUnusable):
+    """The database's files are damaged; nothing more is written to it."""
+
+    code, slug = "TROTH-722", "database-corrupt"
+    title = "The database is damaged"
+
+
+class DatabaseReadOnly(StoreUnusable):
+    """The database is a standby's copy, which only the active node changes."""
+
+    code, slug = "TROTH-723", "database-read-only"
+    title = "The database takes no changes here"
+
+
+class OutcomeUnknown(StoreUnusable):
+    """A change was made, and whether it outlives a failover cannot be said."""
+
+    code, slug = "TROTH-724", "outcome-unknown"
+    title = "The outcome is not known"

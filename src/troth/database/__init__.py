@@ -1,0 +1,1 @@
+"""PostgreSQL, private to the node: its programs, its cluster, connections to it, and the versions of its tables."""

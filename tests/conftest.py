@@ -1,0 +1,30 @@
+"""What tests of all rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from troth.database.cluster import Cluster
+    from troth.database.pool import Database
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server that this worker's tests share."""
+    from tests.postgres import a_cluster
+
+    with a_cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[Database]:
+    """A database of the test's own, with Troth's tables and nothing in them."""
+    from tests.postgres import a_database
+
+    with a_database(cluster) as made:
+        yield made
