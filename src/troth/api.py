@@ -14,12 +14,12 @@ from troth.tls.proxy import Proxy
 from troth.trust.rejection import require_trusted
 
 if TYPE_CHECKING:
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
     from troth.trust.verdict import Decision
 
 
 def check(
-    store: SqliteStore,
+    store: TrustStore,
     endpoint: Endpoint | str,
     *,
     starttls: str = "tls",
@@ -60,7 +60,7 @@ def check(
     return require_trusted(check_target(store, target, domain=domain, expect=wanted))
 
 
-async def acheck(store: SqliteStore, endpoint: Endpoint | str, **options: object) -> Decision:
+async def acheck(store: TrustStore, endpoint: Endpoint | str, **options: object) -> Decision:
     """Do the same as `check` without blocking the event loop; it runs in a thread of its own.
 
     Raises:

@@ -11,13 +11,14 @@ from troth.model.certificate import CertificateView
 from troth.model.entry import DOMAINS, CheckMode, Entry, EntryState, Evidence, Pin, PinKind, PinState
 from troth.model.fingerprint import Fingerprint
 from troth.store import rows
-from troth.store.sqlite import SqliteStore, subject_of
+from troth.store.journal import subject_of
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from troth.model.endpoint import Endpoint
+    from troth.store.engine import Connection
+    from troth.store.protocol import TrustStore
 
 
 _RELAXED = frozenset({CheckMode.OBSERVE, CheckMode.DISABLE})
@@ -44,7 +45,7 @@ class Imported:
     warnings: tuple[str, ...] = ()
 
 
-def export(store: SqliteStore) -> ImportedDocument:
+def export(store: TrustStore) -> ImportedDocument:
     """Read the whole store as one document, in one transaction."""
     with store.transaction() as connection:
         entries = tuple(rows.select_entries(connection))
@@ -57,7 +58,7 @@ def export(store: SqliteStore) -> ImportedDocument:
     return ImportedDocument(entries=entries, policies=policies, revoked=revoked, certificates=certificates)
 
 
-def take_over(store: SqliteStore, document: ImportedDocument, *, source: str) -> Imported:
+def take_over(store: TrustStore, document: ImportedDocument, *, source: str) -> Imported:
     """Import a document in one transaction: all of what may be taken over is, or nothing.
 
     Args:
@@ -88,7 +89,7 @@ def take_over(store: SqliteStore, document: ImportedDocument, *, source: str) ->
     return done
 
 
-def _revoke(store: SqliteStore, document: ImportedDocument, done: Imported, source: str) -> None:
+def _revoke(store: TrustStore, document: ImportedDocument, done: Imported, source: str) -> None:
     """Revoke what the file revokes; an import may take trust away, but it says so."""
     known = {fp for fp, *_ in store.revocations()}
     for each in document.revoked:
@@ -101,8 +102,8 @@ def _revoke(store: SqliteStore, document: ImportedDocument, done: Imported, sour
 
 
 def _add(
-    store: SqliteStore,
-    connection: sqlite3.Connection,
+    store: TrustStore,
+    connection: Connection,
     entry: Entry,
     revoked: set[Fingerprint],
     done: Imported,
@@ -143,7 +144,7 @@ def _add(
         )
 
 
-def _is_revoked(connection: sqlite3.Connection, pin: Pin, revoked: set[Fingerprint]) -> bool:
+def _is_revoked(connection: Connection, pin: Pin, revoked: set[Fingerprint]) -> bool:
     if pin.fingerprint in revoked:
         return True
     certificate = pin.fingerprint if pin.kind is PinKind.CERTIFICATE else pin.certificate
@@ -155,7 +156,7 @@ def _is_revoked(connection: sqlite3.Connection, pin: Pin, revoked: set[Fingerpri
     return revoked_itself or (row is not None and Fingerprint(row[0]) in revoked)
 
 
-def _entries_of(pins: Iterable[ImportedPin], store: SqliteStore) -> list[Entry]:
+def _entries_of(pins: Iterable[ImportedPin], store: TrustStore) -> list[Entry]:
     """Make entries of another program's pins; several for one host are members of it."""
     made: dict[Endpoint, Entry] = {}
     for each in pins:
@@ -172,7 +173,7 @@ def _entries_of(pins: Iterable[ImportedPin], store: SqliteStore) -> list[Entry]:
     return list(made.values())
 
 
-def _policies(store: SqliteStore, document: ImportedDocument, done: Imported) -> None:
+def _policies(store: TrustStore, document: ImportedDocument, done: Imported) -> None:
     """Take over policies only where none was set: an import must not relax one."""
     for domain, policy in document.policies.items():
         here = store.domain_policy(domain)

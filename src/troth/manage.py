@@ -14,10 +14,10 @@ from troth.trust import changes
 if TYPE_CHECKING:
     from troth.model.certificate import CertificateView
     from troth.model.fingerprint import Fingerprint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 
-def resolve(store: SqliteStore, text: str, *, protocol: str | None = None) -> Entry:
+def resolve(store: TrustStore, text: str, *, protocol: str | None = None) -> Entry:
     """Find the entry that a person means: with or without a port, whatever its protocol, if there is just one.
 
     Raises:
@@ -39,7 +39,7 @@ def resolve(store: SqliteStore, text: str, *, protocol: str | None = None) -> En
 
 
 def pin(
-    store: SqliteStore,
+    store: TrustStore,
     endpoint: Endpoint,
     *,
     kind: PinKind,
@@ -71,7 +71,7 @@ def pin(
     )
 
 
-def approve(store: SqliteStore, entry: Entry, fingerprint: Fingerprint) -> Entry:
+def approve(store: TrustStore, entry: Entry, fingerprint: Fingerprint) -> Entry:
     """Release an endpoint from quarantine, if what waits there has this fingerprint (certificate or key).
 
     Raises:
@@ -109,7 +109,7 @@ class Replaced:
     view: CertificateView
 
 
-def replace(store: SqliteStore, entry: Entry, view: CertificateView, fingerprint: Fingerprint) -> Replaced:
+def replace(store: TrustStore, entry: Entry, view: CertificateView, fingerprint: Fingerprint) -> Replaced:
     """Swap what is trusted for what was just presented, if it has this fingerprint (certificate or key).
 
     Raises:
@@ -140,7 +140,7 @@ def replace(store: SqliteStore, entry: Entry, view: CertificateView, fingerprint
     return Replaced(before=entry, after=changed, view=view)
 
 
-def announce(store: SqliteStore, entry: Entry, fingerprint: Fingerprint, kind: PinKind) -> Entry:
+def announce(store: TrustStore, entry: Entry, fingerprint: Fingerprint, kind: PinKind) -> Entry:
     """Expect a next certificate or key at an endpoint."""
     require_unrevoked(store, fingerprint, None)
     return store.change(
@@ -151,7 +151,7 @@ def announce(store: SqliteStore, entry: Entry, fingerprint: Fingerprint, kind: P
     )
 
 
-def withdraw(store: SqliteStore, entry: Entry, fingerprint: Fingerprint) -> Entry:
+def withdraw(store: TrustStore, entry: Entry, fingerprint: Fingerprint) -> Entry:
     """Take an announcement back."""
     return store.change(
         entry.endpoint,
@@ -161,7 +161,7 @@ def withdraw(store: SqliteStore, entry: Entry, fingerprint: Fingerprint) -> Entr
     )
 
 
-def delete(store: SqliteStore, entry: Entry, successor: Fingerprint | None) -> Entry:
+def delete(store: TrustStore, entry: Entry, successor: Fingerprint | None) -> Entry:
     """Forget an endpoint; `successor` is what may be trusted there without approval."""
     if successor is not None:
         require_unrevoked(store, successor, None)
@@ -174,7 +174,7 @@ def delete(store: SqliteStore, entry: Entry, successor: Fingerprint | None) -> E
     )
 
 
-def revoke_entry(store: SqliteStore, entry: Entry, *, reason: str = "") -> list[Fingerprint]:
+def revoke_entry(store: TrustStore, entry: Entry, *, reason: str = "") -> list[Fingerprint]:
     """Revoke what is current and announced at an endpoint: the certificates, and the keys in them."""
     revoked: list[Fingerprint] = []
     with store.transaction():
@@ -189,7 +189,7 @@ def revoke_entry(store: SqliteStore, entry: Entry, *, reason: str = "") -> list[
     return revoked
 
 
-def set_policy(store: SqliteStore, endpoint: Endpoint, change: Override) -> Entry:
+def set_policy(store: TrustStore, endpoint: Endpoint, change: Override) -> Entry:
     """Give an endpoint its own settings, also before it is known."""
     with store.transaction():
         found = store.entry(endpoint)
@@ -202,14 +202,14 @@ def set_policy(store: SqliteStore, endpoint: Endpoint, change: Override) -> Entr
         )
 
 
-def set_domain(store: SqliteStore, domain: str, change: Override) -> Policy:
+def set_domain(store: TrustStore, domain: str, change: Override) -> Policy:
     """Change a domain's policy; entries keep the pins that they have."""
     policy = change.over(store.domain_policy(domain))
     store.set_domain_policy(domain, policy)
     return policy
 
 
-def require_unrevoked(store: SqliteStore, fingerprint: Fingerprint, view: CertificateView | None) -> None:
+def require_unrevoked(store: TrustStore, fingerprint: Fingerprint, view: CertificateView | None) -> None:
     """Refuse what was revoked here.
 
     Raises:
@@ -224,7 +224,7 @@ def require_unrevoked(store: SqliteStore, fingerprint: Fingerprint, view: Certif
             )
 
 
-def _next(store: SqliteStore, fingerprint: Fingerprint, kind: PinKind) -> Pin:
+def _next(store: TrustStore, fingerprint: Fingerprint, kind: PinKind) -> Pin:
     return changes.pin_of(
         None,
         fingerprint,

@@ -22,11 +22,11 @@ from troth.trust.rejection import require_trusted
 if TYPE_CHECKING:
     from troth.model.certificate import CertificateView
     from troth.model.fingerprint import Fingerprint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 
 def parameters(
-    store: SqliteStore,
+    store: TrustStore,
     host: str,
     port: int = 5432,
     *,
@@ -58,7 +58,7 @@ def parameters(
     decision = require_trusted(check_target(store, Target(endpoint=endpoint), domain=domain, expect=expect))
     policy, entry = store.policy(endpoint, domain)
     mode, roots = _roots(store, endpoint, policy, entry, decision.presented.leaf, entry.domain if entry else domain)
-    place = _write(folder or store.path.parent / "libpq", f"{endpoint.key}.pem", roots)
+    place = _write(folder or store.folder / "libpq", f"{endpoint.key}.pem", roots)
     return {
         "host": endpoint.host,
         "port": str(port),
@@ -70,7 +70,7 @@ def parameters(
 
 
 def _roots(
-    store: SqliteStore, endpoint: Endpoint, policy: Policy, entry: Entry | None, leaf: CertificateView, domain: str
+    store: TrustStore, endpoint: Endpoint, policy: Policy, entry: Entry | None, leaf: CertificateView, domain: str
 ) -> tuple[str, list[CertificateView]]:
     """Give libpq's `sslmode`, and what it is to trust."""
     if policy.mode is CheckMode.CA:

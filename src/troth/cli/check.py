@@ -11,7 +11,7 @@ from troth.errors.base import TrothError
 if TYPE_CHECKING:
     import argparse
 
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
     from troth.trust.verdict import Decision
 
 _EPILOG = """examples:
@@ -107,7 +107,7 @@ def _tell(decision: Decision, *, quiet: bool) -> None:
         output.note(f"  next: {explain.next_command(decision)}")
 
 
-def _confirm_hint(opened: SqliteStore, decision: Decision) -> None:
+def _confirm_hint(opened: TrustStore, decision: Decision) -> None:
     """Hold a first use against what an imported list said of the host; that proves nothing, but a difference tells."""
     from troth.model.name import same_subject
     from troth.model.text import printable

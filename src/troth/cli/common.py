@@ -11,14 +11,14 @@ from troth.model.entry import DEFAULT_DOMAIN, DOMAINS, Entry
 from troth.model.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
     from troth.tls.probe import Target
 
 STARTTLS = tuple(name for name in PROTOCOLS if name != "tls")
 _MAX_FILE = 64 << 20
 
 
-def store() -> SqliteStore:
+def store() -> TrustStore:
     """Open the trust store that this call is about."""
     from troth.store import open_store
 
@@ -69,7 +69,7 @@ def wanted(args: argparse.Namespace) -> Fingerprint | None:
     return Fingerprint.parse(args.expect) if args.expect else None
 
 
-def entry(opened: SqliteStore, args: argparse.Namespace) -> Entry:
+def entry(opened: TrustStore, args: argparse.Namespace) -> Entry:
     """Find the entry that the arguments mean."""
     from troth.manage import resolve
 

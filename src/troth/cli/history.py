@@ -17,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the journal's records about an endpoint, oldest first."""
+    from troth.store.journal import subject_of
     from troth.store.rows import from_us
-    from troth.store.sqlite import subject_of
     from troth.trust.explain import moment
 
     with common.store() as opened:

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     database = Database(default_path())
     database.open()
     with map_errors(database.path):
-        found = listing(database.connection(), domain=args.domain, deleted=args.all)
+        found = listing(database.connection(), database.dialect, domain=args.domain, deleted=args.all)
     if args.json:
         output.document(
             "troth.list/1",

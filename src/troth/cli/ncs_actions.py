@@ -23,7 +23,9 @@ def list_certificates(given: dict[str, str]) -> int:
     database = Database(default_path())
     database.open()
     with map_errors(database.path):
-        found = [each for each in listing(database.connection()) if each.state == "active" and each.pins]
+        found = [
+            each for each in listing(database.connection(), database.dialect) if each.state == "active" and each.pins
+        ]
     if "--fingerprints" not in given:
         sys.stdout.write(dump_listcerts([(each.key, each.slash) for each in found]))
         return 0
@@ -109,7 +111,7 @@ def import_ca(given: dict[str, str]) -> int:
     from troth.store.authorities import add_authority
 
     with common.store() as opened:
-        text = repository.read(opened.path.parent, given["repository"], given["file"])
+        text = repository.read(opened.folder, given["repository"], given["file"])
         if "PRIVATE KEY" in text:
             raise BadFile(
                 f"{given['file']} holds a private key; a CA's private key belongs on no other machine.",

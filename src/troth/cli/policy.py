@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import argparse
 
     from troth.model.endpoint import Endpoint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 _MODES = ("trust-on-first-use", "strict", "ca", "observe", "disable")
 _EPILOG = """modes:
@@ -120,7 +120,7 @@ def _set(args: argparse.Namespace) -> int:
     return 0
 
 
-def _place(opened: SqliteStore, args: argparse.Namespace, place: Endpoint) -> Endpoint:
+def _place(opened: TrustStore, args: argparse.Namespace, place: Endpoint) -> Endpoint:
     """Mean the entry that is on record there, if there is one; an endpoint may also get its policy beforehand."""
     from troth import manage
     from troth.errors import NotFound

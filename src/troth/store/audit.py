@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from troth.store import journal, rows
-from troth.store.sqlite import SqliteStore, subject_of
+from troth.store.journal import subject_of
+
+if TYPE_CHECKING:
+    from troth.store.protocol import TrustStore
 
 MAX_FAULTS = 50
 
@@ -20,7 +24,7 @@ class Audit:
     faults: list[str] = field(default_factory=list)
 
 
-def audit(store: SqliteStore) -> Audit:
+def audit(store: TrustStore) -> Audit:
     """Verify the whole journal and the whole store, in one pass over each."""
     found = Audit()
     last: dict[str, dict[str, object]] = {}

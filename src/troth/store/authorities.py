@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
 from troth.model.certificate import CertificateView
 from troth.store import rows
-from troth.store.connection import map_errors
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
     from datetime import datetime
 
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 MAX_ALIAS = 64
 
@@ -47,9 +43,9 @@ class RevocationSettings:
         return tuple(url for url in (self.url1, self.url2) if url) if self.custom else ()
 
 
-def authorities(store: SqliteStore, domain: str) -> tuple[Authority, ...]:
+def authorities(store: TrustStore, domain: str) -> tuple[Authority, ...]:
     """Read the CAs of a domain, by alias."""
-    with _reading(store) as connection:
+    with store.reading() as connection:
         found = connection.execute(
             "SELECT a.alias, c.der, a.added_at, a.added_by FROM authority a JOIN certificate c"
             " ON c.fingerprint = a.certificate WHERE a.domain = ? ORDER BY a.alias",
@@ -67,7 +63,7 @@ def authorities(store: SqliteStore, domain: str) -> tuple[Authority, ...]:
     )
 
 
-def add_authority(store: SqliteStore, domain: str, alias: str, view: CertificateView) -> None:
+def add_authority(store: TrustStore, domain: str, alias: str, view: CertificateView) -> None:
     """Trust a CA in a domain.
 
     Raises:
@@ -95,7 +91,7 @@ def add_authority(store: SqliteStore, domain: str, alias: str, view: Certificate
         store.journal(connection, "trust-ca", domain, {"alias": alias, "certificate": str(view.fingerprint)})
 
 
-def delete_authority(store: SqliteStore, domain: str, alias: str) -> None:
+def delete_authority(store: TrustStore, domain: str, alias: str) -> None:
     """Trust a CA no more.
 
     Raises:
@@ -111,34 +107,34 @@ def delete_authority(store: SqliteStore, domain: str, alias: str) -> None:
         store.journal(connection, "distrust-ca", domain, {"alias": alias})
 
 
-def follows_system(store: SqliteStore, domain: str) -> bool:
+def follows_system(store: TrustStore, domain: str) -> bool:
     """Whether a domain also trusts the operating system's CAs, which the system keeps up to date."""
     return _get(store, f"auto-ca-update:{domain}") == "enable"
 
 
-def set_follows_system(store: SqliteStore, domain: str, follow: bool) -> None:  # noqa: FBT001  # the setting itself
+def set_follows_system(store: TrustStore, domain: str, follow: bool) -> None:  # noqa: FBT001  # the setting itself
     """Set whether a domain also trusts the operating system's CAs."""
     _set(store, f"auto-ca-update:{domain}", "enable" if follow else "disable")
 
 
-def revocation_settings(store: SqliteStore) -> RevocationSettings:
+def revocation_settings(store: TrustStore) -> RevocationSettings:
     """Read the custom OCSP responders."""
     return RevocationSettings(
         custom=_get(store, "ocsp") == "enable", url1=_get(store, "ocsp:url1"), url2=_get(store, "ocsp:url2")
     )
 
 
-def revocation_of(store: SqliteStore, domain: str) -> RevocationSettings:
+def revocation_of(store: TrustStore, domain: str) -> RevocationSettings:
     """Read how revocation is asked for in a domain."""
     return replace(revocation_settings(store), strictness=_get(store, f"revocation:{domain}") or "require")
 
 
-def set_strictness(store: SqliteStore, domain: str, strictness: str) -> None:
+def set_strictness(store: TrustStore, domain: str, strictness: str) -> None:
     """Set what becomes of a question about revocation that nobody answers: `require`, `prefer` or `off`."""
     _set(store, f"revocation:{domain}", strictness)
 
 
-def set_custom_responders(store: SqliteStore, enable: bool) -> None:  # noqa: FBT001  # the setting itself
+def set_custom_responders(store: TrustStore, enable: bool) -> None:  # noqa: FBT001  # the setting itself
     """Switch the custom OCSP responders on or off.
 
     Raises:
@@ -153,7 +149,7 @@ def set_custom_responders(store: SqliteStore, enable: bool) -> None:  # noqa: FB
     _set(store, "ocsp", "enable" if enable else "disable")
 
 
-def set_responder(store: SqliteStore, slot: str, url: str) -> None:
+def set_responder(store: TrustStore, slot: str, url: str) -> None:
     """Set or clear (empty) a custom OCSP responder; `slot` is `url1` or `url2`.
 
     Raises:
@@ -184,22 +180,16 @@ def _is_plain_http(url: str) -> bool:
     return usable
 
 
-def _get(store: SqliteStore, name: str) -> str:
-    with _reading(store) as connection:
+def _get(store: TrustStore, name: str) -> str:
+    with store.reading() as connection:
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"setting:{name}",)).fetchone()
     return row[0] if row else ""
 
 
-def _set(store: SqliteStore, name: str, value: str) -> None:
+def _set(store: TrustStore, name: str, value: str) -> None:
     with store.transaction() as connection:
         connection.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (f"setting:{name}", value),
         )
         store.journal(connection, "setting", name, {"value": value})
-
-
-@contextmanager
-def _reading(store: SqliteStore) -> Iterator[sqlite3.Connection]:
-    with map_errors(store.path), store.reading() as connection:
-        yield connection

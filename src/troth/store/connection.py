@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING
 
 from troth.errors.base import StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion, TrothError
 from troth.store import paths, schema, witness
+from troth.store.listing import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from troth.store.engine import Connection
 
 BUSY_TIMEOUT_S = 60.0
+HEAD = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
+DIALECT = Dialect(hex="lower(hex({}))", moment="strftime('%Y-%m-%dT%H:%M:%SZ', {} / 1000000, 'unixepoch')")
 _ACCEPT = "troth journal accept"
 # A handle on the shared-memory file must never be closed: POSIX drops all of a process's locks on a file with the first
 # handle that is closed, and SQLite's own locks are among them (sqlite.org/howtocorrupt.html, section 2.2).
@@ -30,7 +36,9 @@ _shared_memory_lock = threading.Lock()
 
 
 class Database:
-    """The file, its connections, and its witness."""
+    """The file, its connections, and its witness: the engine of the SQLite store."""
+
+    dialect = DIALECT
 
     def __init__(self, path: Path):
         self.path = path
@@ -63,6 +71,44 @@ class Database:
             held = (os.getpid(), self._connect())
             self._local.held = held
         return held[1]
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies."""
+        return self.path.parent
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give this thread's connection."""
+        with map_errors(self.path):
+            yield self.connection()
+
+    def current(self) -> sqlite3.Connection | None:
+        """Give this thread's connection if it is in a transaction."""
+        connection = self.connection()
+        return connection if connection.in_transaction else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, with the write lock held from its beginning."""
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def head(self, connection: Connection) -> tuple[int, bytes] | None:
+        """Give the journal's last record: its number and hash."""
+        found: tuple[int, bytes] | None = connection.execute(HEAD).fetchone()
+        return found
+
+    def map_errors(self) -> AbstractContextManager[None]:
+        """Turn SQLite's errors into one that says what to do."""
+        return map_errors(self.path)
 
     def require_same_file(self) -> None:
         """Stop if the file was deleted or replaced since it was opened.
@@ -124,7 +170,7 @@ class Database:
 
     def _check_witness(self, connection: sqlite3.Connection) -> None:
         known = witness.read(self.witness_path)
-        row = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        row = connection.execute(HEAD).fetchone()
         head_seq, head = row or (0, bytes(32))
         if known is None:
             self.note(head_seq, head, durable=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from troth.model.endpoint import Endpoint
+
 GENESIS = bytes(32)
 
 
@@ -56,6 +58,11 @@ class Record:
             "previous": self.previous.hex(),
             "hash": self.hash.hex(),
         }
+
+
+def subject_of(endpoint: Endpoint) -> str:
+    """Name an endpoint in the journal: its text, and its protocol where that is not plain TLS."""
+    return str(endpoint) if endpoint.protocol == "tls" else f"{endpoint}/{endpoint.protocol}"
 
 
 def canonical(value: object) -> str:

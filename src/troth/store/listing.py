@@ -1,7 +1,7 @@
 """One line per entry, as plain text and numbers: what `list` shows, with nothing imported that it does not need.
 
 Listing is what people run most, and most of a short command's time is imports. So this module knows no certificate, no
-fingerprint and no date type; `SqliteStore.listing` gives the same lines.
+fingerprint and no date type; the store's `listing` gives the same lines.
 """
 
 from __future__ import annotations
@@ -9,23 +9,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import sqlite3
+    from troth.store.engine import Connection
 
 _QUERY = """
 SELECT e.host, e.port, e.protocol, e.domain, e.state,
        (SELECT count(*) FROM pin p WHERE p.entry = e.id AND p.state = 'current'),
-       coalesce(p.kind, ''), coalesce('sha256:' || lower(hex(p.fingerprint)), ''), coalesce(p.state, ''),
+       coalesce(p.kind, ''), coalesce('sha256:' || {fingerprint}, ''), coalesce(p.state, ''),
        coalesce(c.subject, ''), coalesce(c.slash, ''),
-       strftime('%Y-%m-%dT%H:%M:%SZ', c.not_after / 1000000, 'unixepoch'),
-       strftime('%Y-%m-%dT%H:%M:%SZ', e.last_seen / 1000000, 'unixepoch')
+       {not_after},
+       {last_seen}
 FROM entry e
 LEFT JOIN pin p ON p.entry = e.id AND p.position = (
     SELECT q.position FROM pin q WHERE q.entry = e.id
     ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.position DESC LIMIT 1)
 LEFT JOIN certificate c ON c.fingerprint = coalesce(p.certificate, e.presented)
-WHERE (?1 IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted')
+WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted')
 ORDER BY e.host, e.port, e.protocol
 """
+
+
+class Dialect(NamedTuple):
+    """The few words that the engines' SQL does not share; `{}` stands for the column.
+
+    Args:
+        hex: A digest as small hexadecimal digits.
+        moment: Microseconds since 1970 as RFC 3339.
+    """
+
+    hex: str
+    moment: str
 
 
 class Listed(NamedTuple):
@@ -60,6 +72,13 @@ class Listed(NamedTuple):
         return f"{self.host}_{self.port}"
 
 
-def listing(connection: sqlite3.Connection, *, domain: str | None = None, deleted: bool = False) -> list[Listed]:
+def listing(
+    connection: Connection, dialect: Dialect, *, domain: str | None = None, deleted: bool = False
+) -> list[Listed]:
     """Read one line per entry, ordered by host and port; tombstones only where `deleted`."""
-    return [Listed(*row) for row in connection.execute(_QUERY, (domain, deleted))]
+    query = _QUERY.format(
+        fingerprint=dialect.hex.format("p.fingerprint"),
+        not_after=dialect.moment.format("c.not_after"),
+        last_seen=dialect.moment.format("e.last_seen"),
+    )
+    return [Listed(*row) for row in connection.execute(query, (domain, deleted))]

@@ -11,7 +11,7 @@ from troth.model.fingerprint import Fingerprint
 from troth.trust.verdict import ChainOutcome, Facts, Presented
 
 if TYPE_CHECKING:
-    import sqlite3
+    from troth.store.engine import Connection
 
 MAX_HOLDERS = 20
 
@@ -23,7 +23,7 @@ ORDER BY e.host, e.port LIMIT ?2
 """
 
 
-def certificate(connection: sqlite3.Connection, fingerprint: Fingerprint | None) -> CertificateView | None:
+def certificate(connection: Connection, fingerprint: Fingerprint | None) -> CertificateView | None:
     """Read a kept certificate."""
     if fingerprint is None:
         return None
@@ -31,20 +31,20 @@ def certificate(connection: sqlite3.Connection, fingerprint: Fingerprint | None)
     return CertificateView.from_der(row[0]) if row else None
 
 
-def holders(connection: sqlite3.Connection, spki: Fingerprint, *, but: Endpoint) -> tuple[Endpoint, ...]:
+def holders(connection: Connection, spki: Fingerprint, *, but: Endpoint) -> tuple[Endpoint, ...]:
     """Find the other endpoints that are on record with a key."""
     rows = connection.execute(_HOLDERS, (spki.digest, MAX_HOLDERS))
     return tuple(found for row in rows if (found := Endpoint(*row)) != but)
 
 
-def is_revoked(connection: sqlite3.Connection, fingerprints: list[Fingerprint]) -> bool:
+def is_revoked(connection: Connection, fingerprints: list[Fingerprint]) -> bool:
     """Whether any of these was revoked here."""
     marks = ", ".join("?" * len(fingerprints))
     query = f"SELECT 1 FROM revocation WHERE fingerprint IN ({marks}) LIMIT 1"  # noqa: S608  # question marks
     return connection.execute(query, [each.digest for each in fingerprints]).fetchone() is not None
 
 
-def any_revoked(connection: sqlite3.Connection, presented: Presented, chain: ChainOutcome | None) -> bool:
+def any_revoked(connection: Connection, presented: Presented, chain: ChainOutcome | None) -> bool:
     """Whether the certificate, its key, or a certificate or key above it was revoked here."""
     leaf = presented.leaf
     suspects = [leaf.fingerprint, leaf.spki, *(Fingerprint.of(sent) for sent in presented.chain[1:])]
@@ -52,7 +52,7 @@ def any_revoked(connection: sqlite3.Connection, presented: Presented, chain: Cha
 
 
 def gather(
-    connection: sqlite3.Connection,
+    connection: Connection,
     endpoint: Endpoint,
     presented: Presented,
     entry: Entry | None,

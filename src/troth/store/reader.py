@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from troth.model.entry import Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
-from troth.store.connection import Database, map_errors
 from troth.store.listing import Listed, listing
 
 if TYPE_CHECKING:
-    import sqlite3
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from troth.model.certificate import CertificateView
     from troth.model.endpoint import Endpoint
+    from troth.store.engine import Connection, Engine
 
 Clock = Callable[[], datetime]
 
@@ -27,18 +26,18 @@ class Reader:
     """Reads the store.
 
     Args:
-        database: The opened file.
+        engine: The database.
         clock: Gives the time of decisions.
     """
 
-    def __init__(self, database: Database, *, clock: Clock):
-        self._database = database
+    def __init__(self, engine: Engine, *, clock: Clock):
+        self._engine = engine
         self._clock = clock
 
     @property
-    def path(self) -> Path:
-        """The database file."""
-        return self._database.path
+    def folder(self) -> Path:
+        """Where on this machine what belongs to the store lies beside its tables."""
+        return self._engine.folder
 
     def now(self) -> datetime:
         """Give the time by the store's clock."""
@@ -46,8 +45,8 @@ class Reader:
 
     def version(self) -> bytes:
         """Give a token that differs after every change by any process; cheap enough for every connection."""
-        with map_errors(self.path):
-            return self._database.version()
+        with self._engine.map_errors():
+            return self._engine.version()
 
     def last_change(self) -> int:
         """Give the number of the last change of trust; unlike `version`, mere sightings do not move it."""
@@ -78,7 +77,7 @@ class Reader:
     def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[Listed]:
         """Read one line per entry, ordered by host and port."""
         with self.reading() as connection:
-            return listing(connection, domain=domain, deleted=deleted)
+            return listing(connection, self._engine.dialect, domain=domain, deleted=deleted)
 
     def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
         """Read a kept certificate."""
@@ -125,25 +124,23 @@ class Reader:
         with self.reading() as connection:
             yield from _records(connection, subject, since)
 
-    def _policy(self, connection: sqlite3.Connection, domain: str) -> Policy:
+    def _policy(self, connection: Connection, domain: str) -> Policy:
         row = connection.execute("SELECT mode, pin, expired FROM policy WHERE domain = ?", (domain,)).fetchone()
         return rows.policy_from(row) if row else Policy()
 
-    def _in_force(self, connection: sqlite3.Connection, entry: Entry | None, domain: str) -> Policy:
+    def _in_force(self, connection: Connection, entry: Entry | None, domain: str) -> Policy:
         policy = self._policy(connection, entry.domain if entry else domain)
         return entry.override.over(policy) if entry else policy
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give this thread's connection for reading."""
-        with map_errors(self.path):
-            yield self._database.connection()
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection for reading; inside this thread's transaction, the transaction's own."""
+        return self._engine.reading()
 
 
-def _records(connection: sqlite3.Connection, subject: str | None, since: int) -> Iterator[journal.Record]:
+def _records(connection: Connection, subject: str | None, since: int) -> Iterator[journal.Record]:
     import json
 
-    query = "SELECT * FROM journal WHERE seq > ? AND (?2 IS NULL OR subject = ?2) ORDER BY seq"
+    query = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq"
     for seq, at, actor, origin, action, about, detail, previous, digest in connection.execute(query, (since, subject)):
         yield journal.Record(
             seq=seq,

@@ -10,11 +10,11 @@ from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
 
     from troth.model.endpoint import Endpoint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.engine import Connection
+    from troth.store.protocol import TrustStore
 
 _TOUCHED = """
 e.id IN (SELECT entry FROM pin WHERE fingerprint = ?1 OR certificate = ?1
@@ -24,9 +24,9 @@ OR e.presented = ?1 OR e.presented IN (SELECT fingerprint FROM certificate WHERE
 
 
 def revoke(
-    store: SqliteStore, connection: sqlite3.Connection, fingerprint: Fingerprint, reason: str, *, at: datetime, by: str
+    store: TrustStore, connection: Connection, fingerprint: Fingerprint, reason: str, *, at: datetime, by: str
 ) -> tuple[Endpoint, ...]:
-    """Revoke inside the caller's transaction; see `SqliteStore.revoke`."""
+    """Revoke inside the caller's transaction; see `TrustStore.revoke`."""
     connection.execute(
         "INSERT INTO revocation VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (fingerprint.digest, rows.to_us(at), by, reason),

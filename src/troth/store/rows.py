@@ -21,10 +21,10 @@ from troth.model.entry import (
 from troth.model.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator
 
     from troth.model.certificate import CertificateView
+    from troth.store.engine import Connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -49,7 +49,7 @@ def from_us(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + value * _MICROSECOND
 
 
-def select_entry(connection: sqlite3.Connection, endpoint: Endpoint) -> Entry | None:
+def select_entry(connection: Connection, endpoint: Endpoint) -> Entry | None:
     """Read one entry with its pins, in one query."""
     rows = connection.execute(
         f"{_SELECT} WHERE e.host = ? AND e.port = ? AND e.protocol = ? ORDER BY p.position",
@@ -58,9 +58,7 @@ def select_entry(connection: sqlite3.Connection, endpoint: Endpoint) -> Entry | 
     return entry_from(rows) if rows else None
 
 
-def select_entries(
-    connection: sqlite3.Connection, where: str = "1", parameters: Iterable[object] = ()
-) -> Iterator[Entry]:
+def select_entries(connection: Connection, where: str = "TRUE", parameters: Iterable[object] = ()) -> Iterator[Entry]:
     """Read entries with their pins, ordered by host, port and protocol; `where` is a constant condition on `e`."""
     cursor = connection.execute(
         f"{_SELECT} WHERE {where} ORDER BY e.host, e.port, e.protocol, p.position", tuple(parameters)
@@ -99,7 +97,7 @@ def entry_from(rows: list[tuple[Any, ...]]) -> Entry:
     )
 
 
-def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+def write_entry(connection: Connection, entry: Entry) -> None:
     """Write an entry and its pins, in place of what was there."""
     where = entry.endpoint
     (row,) = connection.execute(
@@ -133,7 +131,7 @@ def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
-def write_certificate(connection: sqlite3.Connection, view: CertificateView) -> None:
+def write_certificate(connection: Connection, view: CertificateView) -> None:
     """Keep a certificate; the same bytes are kept once."""
     connection.execute(
         "INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING",

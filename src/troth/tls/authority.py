@@ -12,13 +12,13 @@ from troth.tls.base import anchor, client_context, peer_chain
 from troth.trust.verdict import ChainOutcome
 
 if TYPE_CHECKING:
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
     from troth.tls.probe import Target
 
 _HELD = (PinState.CURRENT, PinState.NEXT)
 
 
-def verifying_context(store: SqliteStore, policy: Policy, entry: Entry | None, domain: str) -> ssl.SSLContext:
+def verifying_context(store: TrustStore, policy: Policy, entry: Entry | None, domain: str) -> ssl.SSLContext:
     """Make a context that verifies chain and name, for a probe."""
     context = client_context()
     trust_authorities(context, store, policy, entry, domain)
@@ -26,7 +26,7 @@ def verifying_context(store: SqliteStore, policy: Policy, entry: Entry | None, d
 
 
 def trust_authorities(
-    context: ssl.SSLContext, store: SqliteStore, policy: Policy, entry: Entry | None, domain: str
+    context: ssl.SSLContext, store: TrustStore, policy: Policy, entry: Entry | None, domain: str
 ) -> None:
     """Make a context verify chain and name: by the pinned issuers if the mode pins, else by the domain's CA store."""
     if policy.mode is CheckMode.CA:
@@ -48,7 +48,7 @@ def trust_authorities(
 
 
 def outcome_of(
-    store: SqliteStore, policy: Policy, domain: str, connection: ssl.SSLSocket | ssl.SSLObject, target: Target
+    store: TrustStore, policy: Policy, domain: str, connection: ssl.SSLSocket | ssl.SSLObject, target: Target
 ) -> ChainOutcome:
     """Give the outcome of a handshake that OpenSSL itself verified; `target` is where it went."""
     path = tuple(peer_chain(connection, verified=True))
@@ -68,7 +68,7 @@ def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
 
 
 def with_revocation(
-    store: SqliteStore, policy: Policy, domain: str, path: tuple[bytes, ...], found: ChainOutcome, target: Target
+    store: TrustStore, policy: Policy, domain: str, path: tuple[bytes, ...], found: ChainOutcome, target: Target
 ) -> ChainOutcome:
     """Ask whether a certificate on the path was revoked by its CA; in `ca` mode only, as the domain's settings say."""
     if policy.mode is not CheckMode.CA or not found.valid:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from troth.model.fingerprint import Fingerprint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 _HELD = (PinState.CURRENT, PinState.NEXT)
 
 
 def check_target(
-    store: SqliteStore, target: Target, *, domain: str = DEFAULT_DOMAIN, expect: Fingerprint | None = None
+    store: TrustStore, target: Target, *, domain: str = DEFAULT_DOMAIN, expect: Fingerprint | None = None
 ) -> Decision:
     """Connect, decide, and record; the decision is returned, also one that rejects.
 
@@ -64,7 +64,7 @@ def refusal(entry: Entry | None) -> Callable[[bytes], bool] | None:
 
 
 def _verified(
-    store: SqliteStore, target: Target, policy: Policy, entry: Entry | None, domain: str
+    store: TrustStore, target: Target, policy: Policy, entry: Entry | None, domain: str
 ) -> tuple[Presented, ChainOutcome]:
     """Shake hands with a context that verifies; if it refuses, look at what was presented with one that does not."""
     from troth.tls.authority import outcome, verifying_context, with_revocation

@@ -29,7 +29,7 @@ from troth.trust.rejection import require_trusted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 # A context per endpoint takes some 13 kB; a program that talks to more hosts than this makes the oldest anew.
 MAX_INNER = 4096
@@ -69,7 +69,7 @@ class Context(ssl.SSLContext):
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: TrustStore,
         endpoint: Endpoint | str | None = None,
         *,
         domain: str = DEFAULT_DOMAIN,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from troth.model.endpoint import Endpoint
     from troth.model.fingerprint import Fingerprint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
     from troth.tls.guard import Connection
 
 SIGHTING_S = 60.0
@@ -45,7 +45,7 @@ class Trust:
     entry: Entry | None
 
     @classmethod
-    def read(cls, store: SqliteStore, endpoint: Endpoint, domain: str) -> Trust:
+    def read(cls, store: TrustStore, endpoint: Endpoint, domain: str) -> Trust:
         """Read it; the token first, so that a change in between is seen the next time."""
         version, change = store.version(), store.last_change()
         policy, entry = store.policy(endpoint, domain)
@@ -60,7 +60,7 @@ class Trust:
         """Whether OpenSSL verifies a chain here: `ca` mode, and issuer pins."""
         return self.policy.mode is CheckMode.CA or _has_issuers(self.entry)
 
-    def anchors(self, store: SqliteStore) -> frozenset[bytes]:
+    def anchors(self, store: TrustStore) -> frozenset[bytes]:
         """Give the certificates (DER) that are all that may come; empty if that is not known."""
         if self.entry is None or self.entry.state is not EntryState.ACTIVE or not self.rejects:
             return frozenset()
@@ -103,7 +103,7 @@ class EndpointJudge:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: TrustStore,
         endpoint: Endpoint,
         domain: str,
         trust: Trust,
