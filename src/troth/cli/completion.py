@@ -18,9 +18,19 @@ _BASH = """_troth() {{
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
-    declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
-}}
+{tail}}}
 complete -o default -F _troth troth"""
+
+# Bash takes an endpoint's colon for the end of a word, and completes what stands behind it.
+_COLONS = """    case "$COMP_WORDBREAKS" in *:*)
+        local whole="${COMP_LINE:0:COMP_POINT}"; whole="${whole##* }"
+        if [[ "$whole" == *:* ]]; then
+            local before="${whole%"${whole##*:}"}"
+            COMPREPLY=($(compgen -W "$words" -- "$whole"))
+            COMPREPLY=("${COMPREPLY[@]#"$before"}")
+        fi;;
+    esac
+"""
 
 _ZSH = "#compdef troth\nautoload -U +X bashcompinit && bashcompinit\n"
 
@@ -48,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.shell is None:
         raise BadInput("Name the shell.", next_command="troth completion bash|zsh|fish")
-    output.say(_fish() if args.shell == "fish" else (_ZSH if args.shell == "zsh" else "") + _bash())
+    output.block(_fish() if args.shell == "fish" else _ZSH + _bash(colons=False) if args.shell == "zsh" else _bash())
     return 0
 
 
@@ -65,10 +75,10 @@ def _words() -> dict[str, list[str]]:
     return found
 
 
-def _bash() -> str:
+def _bash(*, colons: bool = True) -> str:
     words = _words()
     cases = "\n".join(f'            {name}) words="{" ".join(each)}";;' for name, each in words.items())
-    return _BASH.format(commands=" ".join(words), cases=cases)
+    return _BASH.format(commands=" ".join(words), cases=cases, tail=_COLONS if colons else "")
 
 
 def _fish() -> str:

@@ -24,5 +24,6 @@ def run(args: argparse.Namespace) -> int:
     for each in failures:
         output.note(f"not as promised: {each}")
     if not failures:
-        output.say("\nEverything went as promised. Next: troth check HOST:PORT, with a host of yours.")
+        output.say()
+        output.say("Everything went as promised. Next: troth check HOST:PORT, with a host of yours.")
     return 1 if failures else 0

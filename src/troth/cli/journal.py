@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     with common.store() as opened:
         if args.action == "export":
             for record in opened.records():
-                sys.stdout.write(json.dumps(record.document(), ensure_ascii=True) + "\n")
+                output.block(json.dumps(record.document(), ensure_ascii=True))
             return 0
         from troth.store.audit import audit
 

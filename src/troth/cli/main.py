@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, Protocol, cast
@@ -72,32 +71,54 @@ def main(argv: Sequence[str]) -> int:
 
 
 def guarded(run: object, *, as_json: bool) -> int:
-    """Run something, and turn what goes wrong into a message and an exit code; there is never a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
+    """Run something, and turn what goes wrong into a message and an exit code; there is never a traceback.
+
+    The code is that of what was done. Only where that is 0 does it say that the result could not be written.
+    """
+    from troth.cli.streams import steady
+
+    with steady() as (out, _):
+        code = _run_guarded(run, as_json=as_json)
+        out.flush()
+        if code == 0 and out.broken is not None and not out.reader_left:
+            from troth.cli.output import complain
+            from troth.errors import BadOutput
+
+            error = BadOutput("What was asked was done, but the result could not be written.", why=str(out.broken))
+            complain(error, as_json=as_json)
+            return error.exit_code
+    return code
+
+
+def _run_guarded(run: object, *, as_json: bool) -> int:
+    from troth.cli.output import complain, complain_unforeseen
+
     try:
-        code = cast("int", run())  # type: ignore[operator]
-        sys.stdout.flush()
+        return cast("int", run())  # type: ignore[operator]
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except TrothError as error:
-        from troth.cli.output import complain
-
         complain(error, as_json=as_json)
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; nothing that was not confirmed was stored\n")
-        return 130
-    except BrokenPipeError:
-        # The reader went away (`troth list | head`): there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001  # a traceback helps no administrator; the code can be searched for
-        from troth.cli.output import complain_unforeseen
+        from troth.errors import Interrupted
 
+        stopped = Interrupted("Interrupted; nothing that was not confirmed was stored.")
+        complain(stopped, as_json=as_json)
+        return stopped.exit_code
+    except Exception as error:  # noqa: BLE001  # a traceback helps no administrator; the code can be searched for
         return complain_unforeseen(error, as_json=as_json)
-    return code
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are errors like all others: with a code, a next command, and no control character."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse a call."""
+        from troth.errors import BadInput
+
+        usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
+        raise BadInput(f"{_sentence(message.rstrip('.'))}", why=f"usage: {usage}", next_command=f"{self.prog} --help")
 
 
 def load(name: str) -> Command:
@@ -109,7 +130,7 @@ def load(name: str) -> Command:
 
 def parser_for(name: str) -> argparse.ArgumentParser:
     """Make the parser of one command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"troth {name}",
         description=_sentence(COMMANDS[name]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -152,20 +173,22 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     name = argv[0]
     if name not in COMMANDS:
-        return _unknown(name)
+        _unknown(name)
     args = parser_for(name).parse_args(argv[1:])
     if args.home:
         os.environ["TROTH_HOME"] = args.home
     return load(name).run(args)
 
 
-def _unknown(name: str) -> int:
+def _unknown(name: str) -> NoReturn:
     import difflib
 
+    from troth.errors import BadInput
+
     near = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean: troth {near[0]}" if near else "see: troth --help"
-    sys.stderr.write(f"error: {ascii(name)[1:-1]!r} is no command of troth; {hint}\n")
-    return 2
+    if name.startswith("-"):
+        raise BadInput(f"{name} stands before the command.", next_command="troth COMMAND … OPTIONS; see troth --help")
+    raise BadInput(f"{name!r} is no command of troth.", next_command=f"troth {near[0]}" if near else "troth --help")
 
 
 def _sentence(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from troth.cli import output
 
 _CHOICE = "devicemgmt|pubnet|system|user"
@@ -27,7 +25,7 @@ def list_certificates(given: dict[str, str]) -> int:
             each for each in listing(database.connection(), database.dialect) if each.state == "active" and each.pins
         ]
     if "--fingerprints" not in given:
-        sys.stdout.write(dump_listcerts([(each.key, each.slash) for each in found]))
+        output.block(dump_listcerts([(each.key, each.slash) for each in found]))
         return 0
     text = dump_listcerts([(each.key, each.slash) for each in found]).splitlines()
     banner, entries = text[: len(text) - len(found)], text[len(text) - len(found) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _STYLES = {"bad": "31;1", "good": "32", "warn": "33", "dim": "2", "strong": "1"}
+_OURS = re.compile("(" + "|".join(re.escape(f"\x1b[{code}m") for code in (*_STYLES.values(), "0")) + ")")
 
 
 def document(schema: str, **fields: object) -> None:
@@ -23,19 +25,45 @@ def document(schema: str, **fields: object) -> None:
 
 def say(text: str = "") -> None:
     """Print one line of the result."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(harmless(text) + "\n")
 
 
 def note(text: str) -> None:
     """Print one line beside the result, to standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text, sys.stderr) + "\n")
+
+
+def block(text: str) -> None:
+    """Print lines of ours that must stand as they are: PEM, an export, a script."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def harmless(text: str, stream: TextIO | None = None) -> str:
+    """Make a line that moves no cursor, rings no bell and begins no other line, whoever chose its words.
+
+    What certificates, files and people say stands in it. Our own colours stay, where there is a terminal that has them.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    pieces = _OURS.split(text) if _styles(sys.stdout if stream is None else stream) else [text]
+    return "".join(each if _OURS.fullmatch(each) else _escaped(each) for each in pieces)
+
+
+def _escaped(text: str) -> str:
+    from troth.model.text import escaped, is_safe
+
+    return "".join(ch if ch == "|" or is_safe(ch) else escaped(ch) for ch in text)
 
 
 def styled(text: str, style: str, stream: TextIO | None = None) -> str:
     """Colour a text, if the stream is a terminal and nobody objects."""
-    out = sys.stdout if stream is None else stream
-    wanted = os.environ.get("FORCE_COLOR") or (out.isatty() and "NO_COLOR" not in os.environ)
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if wanted and os.environ.get("TERM") != "dumb" else text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if _styles(sys.stdout if stream is None else stream) else text
+
+
+def _styles(stream: TextIO) -> bool:
+    # https://no-color.org: it counts when it is there and not empty.
+    wanted = os.environ.get("FORCE_COLOR") or (stream.isatty() and not os.environ.get("NO_COLOR"))
+    return bool(wanted) and os.environ.get("TERM") != "dumb"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -44,7 +72,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     say(styled(text[0], "dim"))
-    sys.stdout.write("".join(line + "\n" for line in text[1:]))
+    for line in text[1:]:
+        say(line)
 
 
 def complain(error: TrothError, *, as_json: bool) -> None:
@@ -68,7 +97,7 @@ def complain_unforeseen(error: Exception, *, as_json: bool) -> int:
         traceback.print_exc()
     why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:300]}"
     unforeseen = TrothError(
-        "Something went wrong that Troth did not foresee; nothing was trusted.",
+        "Something went wrong that Troth did not foresee.",
         why=why,
         next_command="run it again with TROTH_DEBUG=1 set, and report what it prints",
     )

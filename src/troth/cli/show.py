@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
@@ -90,7 +89,7 @@ def _pem(entry: Entry, views: dict[Fingerprint, CertificateView]) -> int:
         raise NotFound(
             f"No certificate of {entry.endpoint} was ever seen.", next_command=f"troth check {entry.endpoint}"
         )
-    sys.stdout.write("".join(view.pem for view in found))
+    output.block("".join(view.pem for view in found))
     return 0
 
 

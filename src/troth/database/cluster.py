@@ -63,14 +63,7 @@ class Cluster:
 
     def conninfo(self, *, role: str = settings.APP_ROLE, database: str = settings.DATABASE) -> str:
         """Give what libpq needs to connect."""
-        return psycopg.conninfo.make_conninfo(
-            host=str(self.run),
-            port=settings.PORT,
-            user=role,
-            dbname=database,
-            connect_timeout=5,
-            application_name="troth",
-        )
+        return settings.conninfo(self.run, role=role, database=database)
 
     # Making
 

@@ -89,3 +89,12 @@ def access_conf() -> str:
 def identity_conf(users: tuple[str, ...]) -> str:
     """Give `pg_ident.conf`: which users of the system are which roles."""
     return "".join(f'node "{user}" {role}\n' for user in dict.fromkeys(users) for role in (ADMIN_ROLE, APP_ROLE))
+
+
+def conninfo(socket_folder: Path, *, role: str = APP_ROLE, database: str = DATABASE) -> str:
+    """Give what libpq needs to connect over the socket in a folder."""
+    from psycopg.conninfo import make_conninfo
+
+    return make_conninfo(
+        host=str(socket_folder), port=PORT, user=role, dbname=database, connect_timeout=5, application_name="troth"
+    )

@@ -98,6 +98,20 @@ class NotFound(TrothError):
     title = "Not found"
 
 
+class BadOutput(BadInput):
+    """What was asked was done, and the result could not be written where the caller wanted it."""
+
+    code, slug = "TROTH-205", "bad-output"
+    title = "The result could not be written"
+
+
+class Interrupted(TrothError):
+    """Somebody stopped the command."""
+
+    code, slug, exit_code = "TROTH-102", "interrupted", 130
+    title = "Interrupted"
+
+
 class Unreachable(TrothError):
     """No TLS connection could be made."""
 
@@ -194,3 +208,38 @@ class OutcomeUnknown(StoreUnusable):
 
     code, slug = "TROTH-724", "outcome-unknown"
     title = "The outcome is not known"
+
+
+class SecretUnusable(ConfigUnusable):
+    """A sealed secret cannot be opened with the keys that this node has."""
+
+    code, slug = "TROTH-730", "secret-unusable"
+    title = "A stored secret cannot be opened"
+
+
+class NodeExists(ConfigUnusable):
+    """There is a node where one was to be made."""
+
+    code, slug = "TROTH-731", "node-exists"
+    title = "There is a node already"
+
+
+class NodeRunning(ConfigUnusable):
+    """A node runs in this home already."""
+
+    code, slug = "TROTH-732", "node-running"
+    title = "The node runs already"
+
+
+class NodeNotRunning(TrothError):
+    """No node runs in this home."""
+
+    code, slug, exit_code, status = "TROTH-733", "node-not-running", 1, 503
+    title = "The node does not run"
+
+
+class PartFailed(ConfigUnusable):
+    """A part of the node could not be started."""
+
+    code, slug = "TROTH-734", "part-failed"
+    title = "A part of the node failed"

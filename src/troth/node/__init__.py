@@ -1,0 +1,1 @@
+"""A node: its home folder and configuration, its parts and who keeps them running."""

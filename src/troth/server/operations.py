@@ -1,0 +1,144 @@
+"""What the API can be asked, as data: from one list come the routes, the checks before them, and the OpenAPI document.
+
+An operation says who may call it, what it takes and what it gives. Its handler is a plain function that runs in a thread;
+before it is called, the caller was identified, allowed, and everything that was sent is of the form that was promised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from troth.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from troth.accounts.protocols import Identity
+    from troth.accounts.roles import Permission
+    from troth.node.node import Node
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call, checked.
+
+    Args:
+        node: The node, acting as the caller.
+        who: The caller; None only where nobody needs to be.
+        path: What the path's variables were.
+        query: The query, of the operation's type.
+        body: The body, of the operation's type.
+        address: Where the call came from.
+        agent: What the caller's program calls itself.
+        login: The secret of the caller's log-in, where a browser calls.
+    """
+
+    node: Node
+    who: Identity | None
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Any = None
+    body: Any = None
+    address: str = ""
+    agent: str = ""
+    login: str = ""
+
+    @property
+    def caller(self) -> Identity:
+        """The caller, where there must be one."""
+        assert self.who is not None  # noqa: S101  # operations with a permission are never called without
+        return self.who
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a handler gives, where it is more than the result.
+
+    Args:
+        result: The result.
+        status: The status.
+        cookie: A `Set-Cookie` header.
+    """
+
+    result: Any = None
+    status: int = 200
+    cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation.
+
+    Args:
+        method: The HTTP method.
+        path: The path below `/api/v1`, with `{variables}`.
+        name: Its name in the OpenAPI document, and in clients that are made from it.
+        about: One sentence.
+        tag: The group that it belongs to.
+        permission: What the caller must hold; None if nobody needs to be logged in.
+        handler: What does it.
+        result: What it gives; None for nothing.
+        status: The status when it worked.
+        query: What the query holds.
+        body: What the body holds.
+        errors: The statuses of failures that it may end with, besides 400, 401, 403, 429 and 5xx.
+        media: The media type of the result, where it is not JSON.
+    """
+
+    method: Method
+    path: str
+    name: str
+    about: str
+    tag: str
+    permission: Permission | None
+    handler: Callable[[Call], Any]
+    result: Any = None
+    status: int = 200
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    errors: tuple[int, ...] = ()
+    media: str = "application/json"
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An empty query."""
+
+
+def parse_query(kind: type[msgspec.Struct] | None, given: list[tuple[str, str]]) -> Any:
+    """Read a query.
+
+    Raises:
+        BadRequest: It holds what the operation does not take, or something twice.
+    """
+    names = [name for name, _ in given]
+    if len(set(names)) != len(names):
+        raise BadRequest("The query names something twice.")
+    try:
+        return msgspec.convert(dict(given), kind or Nothing, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest("The query cannot be used.", why=str(error)) from None
+
+
+def parse_body(kind: type[msgspec.Struct] | None, content_type: str, data: bytes) -> Any:
+    """Read a body.
+
+    Raises:
+        BadRequest: It is not of the form that the operation takes.
+    """
+    if kind is None:
+        if data:
+            raise BadRequest("This operation takes no body.")
+        return None
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("The body must be application/json.", why=f"it is {content_type[:60] or 'of no type'!a}")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        # Its text names places and types, never values.
+        raise BadRequest("The body cannot be used.", why=str(error)) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise BadRequest("The body is not JSON in UTF-8.") from None
