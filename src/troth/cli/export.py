@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,20 +35,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         sys.stdout.write(text)
         return 0
-    _write(Path(args.output), text)
+    with common.new_file(Path(args.output)) as file:
+        file.write(text)
     if not args.quiet:
         output.say(f"exported  {args.output}")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    from troth.errors import BadFile
-
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise BadFile(f"{path} cannot be written.", why=error.strerror or str(error)) from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

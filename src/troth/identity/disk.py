@@ -124,6 +124,7 @@ class Disk:
             for each in (self.folder, self.folder / _GENERATIONS):
                 with contextlib.suppress(FileExistsError):
                     self._files.make_folder(each)
+                    self._files.sync(each.parent)
                 disk.require_private_folder(each)
             with disk.locked(self.folder / _LOCK):
                 self._files.remove(self.folder / _FRESH)

@@ -49,6 +49,10 @@ class Identity:
         """Give a text that differs after each change, at the cost of reading one small file."""
         return self._disk.token()
 
+    def state(self) -> State:
+        """Read which generation is for what."""
+        return self._disk.state()
+
     def generations(self) -> tuple[Generation, ...]:
         """Read every generation: current, next, then pending, retired and aside, each from the newest on."""
         return self._disk.snapshot()[1]
