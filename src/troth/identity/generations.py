@@ -96,7 +96,7 @@ def load(folder: Path, number: int, role: Role) -> Generation:
             request=_optional(folder / REQUEST).decode("ascii"),
             sans=tuple(map(str, fields["sans"])),
         )
-    except (ValueError, KeyError, TypeError, BadCertificate):
+    except (ValueError, KeyError, TypeError, RecursionError, BadCertificate):
         raise IdentityUnusable(
             f"{folder} is damaged.", next_command="restore it from a copy; the other generations are not touched"
         ) from None

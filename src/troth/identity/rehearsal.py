@@ -58,11 +58,11 @@ def _attempt(path: Path, chain: FilePath, key: FilePath, *, both_ways: bool, str
         for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
             context = ssl.SSLContext(protocol)
             context.load_verify_locations(cadata=path.anchor.der)
+            # Cleared first: from Python 3.11 on, `~` of a flag also clears the flags that `ssl` has no name for.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
             if strict:
                 context.verify_flags |= ssl.VERIFY_X509_STRICT
-            else:
-                context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             if both_ways or protocol is ssl.PROTOCOL_TLS_SERVER:
                 context.load_cert_chain(chain, key)
             sides.append(context)

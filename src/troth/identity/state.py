@@ -180,7 +180,7 @@ def load(data: bytes) -> State:
         form = read.pop("format")
         given: dict[str, Any] = {name: tuple(each) if type(each) is list else each for name, each in read.items()}
         state = State(**given)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("it is no state of an identity") from None
     if form != FORMAT:
         raise ValueError(f"it is of format {form!a}, and this Troth reads {FORMAT}")
