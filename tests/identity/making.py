@@ -61,7 +61,7 @@ class CA:
         signer = parent or self
         builder = builder_for(self.name, signer.name, self.key.public_key(), days)
         builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=path_length), critical=True)
-        usage = x509.KeyUsage(True, False, False, False, False, is_ca, is_ca, False, False)  # noqa: FBT003
+        usage = x509.KeyUsage(True, False, False, False, False, is_ca, is_ca, False, False)
         builder = builder.add_extension(usage, critical=True)
         builder = builder.add_extension(
             x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False
