@@ -15,7 +15,7 @@ from troth.identity.lint import errors
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from troth.identity import Change, Subject
     from troth.identity.generations import Generation
@@ -204,15 +204,14 @@ def unlock(key: bytes, name: str, file: str | None) -> bytes | None:
     return common.read_bytes(file).removesuffix(b"\n").removesuffix(b"\r")
 
 
-def authorities() -> tuple[CertificateView, ...]:
-    """Give the CAs that the node trusts for its peers; nothing is made where there is no trust store yet."""
+def authorities() -> Iterator[CertificateView]:
+    """Give the CAs that the node trusts for its peers; the trust store is opened only if somebody looks."""
     from troth.store.authorities import authorities as trusted
-    from troth.store.paths import default_path
 
-    if not default_path().exists():
-        return ()
     with common.store() as opened:
-        return tuple(each.view for each in trusted(opened, "system"))
+        found = trusted(opened, "system")
+    for each in found:
+        yield each.view
 
 
 def _would_import(

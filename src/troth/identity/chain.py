@@ -42,9 +42,9 @@ class Path:
 def find(leaf: CertificateView, given: Sequence[CertificateView], known: Iterable[CertificateView]) -> Path:
     """Find the way from a leaf to a root among `given`, or else to one of the CAs that are `known`.
 
-    Each step is proven by a signature, so neither the order nor a name that several CAs share misleads it.
+    `known` is looked at only where the file does not lead to a root. Each step is proven by a signature, so neither the order nor a name that several CAs share misleads it.
     """
-    found, anchors = [leaf], tuple(known)
+    found = [leaf]
     while len(found) <= MAX_LENGTH:
         last = found[-1]
         if last.self_issued and signed(last, last):
@@ -52,7 +52,7 @@ def find(leaf: CertificateView, given: Sequence[CertificateView], known: Iterabl
             return Path(tuple(sent), last)
         issuer = next((each for each in given if each not in found and signed(last, each)), None)
         if issuer is None:
-            return Path(tuple(found), next((each for each in anchors if signed(last, each)), None))
+            return Path(tuple(found), next((each for each in known if signed(last, each)), None))
         found.append(issuer)
     return Path(tuple(found), None)
 

@@ -161,14 +161,14 @@ class Identity:
             data: The certificates, as a CA gives them out: PEM, DER or PKCS #7, in any order.
             key_pem: Their key; without, it is one of the node's own.
             passphrase: What the key is encrypted with, if it is.
-            known: CAs that the node knows beside those in the file.
+            known: CAs that the node knows beside those in the file; looked at only if the file leads to no root.
 
         Raises:
             BadFile: There is no certificate in it.
             BadKey: The key cannot be used.
         """
         with self._disk.changing() as state:
-            material = Material(data=data, key_pem=key_pem, passphrase=passphrase, known=tuple(known))
+            material = Material(data=data, key_pem=key_pem, passphrase=passphrase, known=known)
             return self._take(state, material, dry=True).findings
 
     def import_signed(self, data: bytes, *, known: Iterable[CertificateView] = ()) -> Change:
@@ -179,7 +179,7 @@ class Identity:
             BadFile: There is no certificate in it.
         """
         with self._disk.changing() as state:
-            return self._take(state, Material(data=data, known=tuple(known)))
+            return self._take(state, Material(data=data, known=known))
 
     def import_pair(
         self, key_pem: bytes, data: bytes, *, passphrase: bytes | None = None, known: Iterable[CertificateView] = ()
@@ -192,7 +192,7 @@ class Identity:
             BadFile: There is no certificate in it.
         """
         with self._disk.changing() as state:
-            material = Material(data=data, key_pem=key_pem, passphrase=passphrase, known=tuple(known))
+            material = Material(data=data, key_pem=key_pem, passphrase=passphrase, known=known)
             return self._take(state, material)
 
     def activation(self) -> Change:

@@ -12,7 +12,7 @@ from troth.identity.rehearsal import rehearse
 from troth.identity.state import Refusal, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path as FilePath
 
@@ -38,7 +38,7 @@ class Material:
     data: bytes = field(repr=False)
     key_pem: bytes | None = field(default=None, repr=False)
     passphrase: bytes | None = field(default=None, repr=False)
-    known: tuple[CertificateView, ...] = ()
+    known: Iterable[CertificateView] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
