@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_refused_with_every_reason(node: Command, files: Pa
     assert (done.code, done.out, problem["code"]) == (2, "", "TROTH-222")
     assert {each["code"] for each in problem["findings"]} == {"chain-incomplete", "expired"}
     done = node("key", "import", str(files / "bad.pem"))
-    assert (done.code, "[expired]" in done.err, "[chain-incomplete]" in done.err) == (2, True, True)
+    assert (done.code, done.err.count(" expired at"), done.err.count(" is missing: ")) == (2, 2, 1)
     dry = node("key", "import", str(files / "bad.pem"), "--dry-run", "--json")
     assert (dry.code, conforms(dry.out)["fits"]) == (1, False)
     assert node("key", "show").out == shown
@@ -342,7 +342,7 @@ def test_the_incumbents_way(node: Command, files: Path) -> None:
     _put(node, "signed.pem", MIDDLE.sign(csr) + MIDDLE.pem)
     words = ("key", "importsignedcert", "signed.pem", "repository", "defaultRepo")
     done = node(*words, program="ncs")
-    assert (done.code, "[chain-incomplete]" in done.err) == (2, True)
+    assert (done.code, "CN=Example Root" in done.err) == (2, True)
     _put(node, "root.pem", ROOT.pem)
     node("key", "importcacert", "example", "root.pem", "repository", "defaultRepo", program="ncs")
     done = node(*words, program="ncs")

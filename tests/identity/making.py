@@ -45,6 +45,7 @@ class CA:
         days: From when to when it is valid, from now.
         path_length: How many CAs may follow it.
         is_ca: Whether it says that it is a CA.
+        key: Its key, if another certificate of a CA is to have the same.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class CA:
         days: tuple[float, float] = (-10, 3000),
         path_length: int | None = None,
         is_ca: bool = True,
+        key: ec.EllipticCurvePrivateKey | None = None,
     ):
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         signer = parent or self
         builder = builder_for(self.name, signer.name, self.key.public_key(), days)

@@ -81,6 +81,27 @@ def test_a_disordered_chain_is_put_in_order(node: Identity, csr: str, ca: Author
     assert codes(change.findings) == []
 
 
+def test_cas_that_signed_each_other(node: Identity, csr: str, ca: Authorities) -> None:
+    """Where a root also has a certificate from an older one that is not at hand, the way to the root itself is found."""
+    old = CA("Old Root")
+    crossed = CA("Example Root", old, key=ca.root.key)
+    leaf = ca.middle.sign(csr)
+    known = [CertificateView.from_pem(ca.root.pem.decode())]
+    assert codes(node.lint(leaf + ca.middle.pem + crossed.pem)) == ["chain-incomplete"]
+    assert codes(node.lint(leaf + ca.middle.pem + crossed.pem + ca.root.pem)) == []
+    assert codes(node.lint(leaf + ca.middle.pem + crossed.pem, known=known)) == []
+    assert codes(node.lint(leaf + ca.middle.pem + crossed.pem + old.pem)) == []
+
+
+def test_a_circle_of_cas_comes_to_an_end(node: Identity, csr: str) -> None:
+    """Many CAs that signed each other in a circle are no chain, and cost no more than looking at each once."""
+    one, other = CA("One"), CA("Other")
+    ring = [CA("One", other, key=one.key).pem for _ in range(20)] + [
+        CA("Other", one, key=other.key).pem for _ in range(20)
+    ]
+    assert codes(node.lint(one.sign(csr) + b"".join(ring)))[0] == "chain-incomplete"
+
+
 # The bad ones
 
 

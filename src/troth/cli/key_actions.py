@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from troth.cli import asking, common, key_output, output
 from troth.errors import BadInput, CertificateUnfit, IdentityMissing, NotFound
-from troth.identity import Algorithm, Identity, Role
+from troth.identity import Algorithm, Identity, Role, Severity
 from troth.identity.lint import errors
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ def take(found: Identity, data: bytes, key: bytes | None, secret: bytes | None, 
             change = found.import_pair(key, data, passphrase=secret, known=authorities())
     except CertificateUnfit as error:
         if not quiet:
-            key_output.tell_findings(cast("list[dict[str, str]]", error.details["findings"]))
+            # The error itself tells the first one that counts.
+            found_wrong = cast("list[dict[str, str]]", error.details["findings"])
+            first = next(each for each in found_wrong if each["severity"] == Severity.ERROR)
+            key_output.tell_findings(each for each in found_wrong if each is not first)
         raise
     if not quiet:
         key_output.tell_findings(each.document() for each in change.findings)

@@ -74,16 +74,15 @@ def tell_activation(change: Change, *, done: bool, on_restart: bool) -> None:
     word = "activated" if done else "activates at the next start" if on_restart else "would activate"
     output.say(f"{word}  {fingerprint(new)}")
     output.say(f"  in place of  {fingerprint(old)}, which is kept")
-    kept = new.spki == old.spki
     output.note(
-        "the key is the same: peers that pin the key notice nothing; those that pin the certificate reject it"
-        if kept
-        else "the key is another: peers that have this node on record reject it"
+        "the key is the same: peers that pin the key notice nothing, those that pin the certificate reject it if untold"
+        if new.spki == old.spki
+        else "the key is another: peers that have this node on record reject it if untold"
     )
-    output.note(
-        f"  until:  troth replace NODE --expect {fingerprint(new)}"
-        + ("" if done else f"; or before: troth announce NODE --next {fingerprint(new)}")
+    command = (
+        f"troth replace NODE --expect {fingerprint(new)}" if done else f"troth announce NODE --next {fingerprint(new)}"
     )
+    output.note(f"  there: {command}")
 
 
 def advise_next(each: Generation) -> None:

@@ -42,19 +42,42 @@ class Path:
 def find(leaf: CertificateView, given: Sequence[CertificateView], known: Iterable[CertificateView]) -> Path:
     """Find the way from a leaf to a root among `given`, or else to one of the CAs that are `known`.
 
-    `known` is looked at only where the file does not lead to a root. Each step is proven by a signature, so neither the order nor a name that several CAs share misleads it.
+    Each step is proven by a signature, so neither the order nor a name that several CAs share misleads it. CAs that
+    signed each other open several ways; one that ends nowhere is left for the next. `known` is looked at only where the
+    file does not lead to a root.
     """
-    found = [leaf]
-    while len(found) <= MAX_LENGTH:
+    return _Search(given, known).walk((leaf,))
+
+
+class _Search:
+    """A walk along signatures; each certificate is visited once, so that many of one name cost little."""
+
+    def __init__(self, given: Sequence[CertificateView], known: Iterable[CertificateView]):
+        self._given, self._known = given, known
+        self._anchors: tuple[CertificateView, ...] | None = None
+        self._visited: set[CertificateView] = set()
+
+    def walk(self, found: tuple[CertificateView, ...]) -> Path:
+        """Go on from the last one; without success, give the longest way that was tried."""
         last = found[-1]
+        self._visited.add(last)
         if last.self_issued and signed(last, last):
-            sent = found[:-1] or found
-            return Path(tuple(sent), last)
-        issuer = next((each for each in given if each not in found and signed(last, each)), None)
-        if issuer is None:
-            return Path(tuple(found), next((each for each in known if signed(last, each)), None))
-        found.append(issuer)
-    return Path(tuple(found), None)
+            return Path(found[:-1] or found, last)
+        best = Path(found, None)
+        # A root ends the way at once, so it is tried before the same CA's certificate from another one.
+        for issuer in sorted(self._given, key=lambda each: not each.self_issued):
+            if len(found) < MAX_LENGTH and issuer not in self._visited and signed(last, issuer):
+                path = self.walk((*found, issuer))
+                if path.anchor is not None:
+                    return path
+                best = max(best, path, key=lambda each: len(each.certificates))
+        anchor = next((each for each in self._trusted() if signed(last, each)), None)
+        return best if anchor is None else Path(found, anchor)
+
+    def _trusted(self) -> tuple[CertificateView, ...]:
+        if self._anchors is None:
+            self._anchors = tuple(self._known)
+        return self._anchors
 
 
 def signed(view: CertificateView, issuer: CertificateView) -> bool:
