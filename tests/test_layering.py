@@ -25,7 +25,7 @@ BELOW = {
     "adapters": {"errors", "model", "trust", "store", "tls"},
     # The node and what it is made of. Only these may import other people's packages at the top.
     "database": {"errors"},
-    "identity": {"errors", "model"},
+    "identity": {"errors", "model", "trust"},
     "ise": {"errors", "model", "trust", "store", "tls", "adapters", "database"},
     "notify": {"errors", "model", "trust", "store", "tls", "adapters", "database"},
     "watch": {"errors", "model", "trust", "store", "tls", "notify", "database", "manage"},

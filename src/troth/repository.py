@@ -42,9 +42,23 @@ def read(home: Path, name: str, file: str) -> str:
         NotFound: It is not there.
         BadFile: It is a link, a folder or the like, too large, or not text.
     """
-    if not _NAME.fullmatch(file):
-        raise BadInput(f"{file!a} is no name of a file in a repository; give the name alone, without a path.")
-    place = folder(home, name) / file
+    try:
+        return read_bytes(home, name, file).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadFile(
+            f"{file} in {name} is not PEM text.", next_command=f"openssl x509 -inform DER -in {file} -out {file}.pem"
+        ) from None
+
+
+def read_bytes(home: Path, name: str, file: str) -> bytes:
+    """Read a file of a repository, whatever is in it.
+
+    Raises:
+        BadInput: The file's name leads elsewhere.
+        NotFound: It is not there.
+        BadFile: It is a link, a folder or the like, or too large.
+    """
+    place = path(home, name, file)
     try:
         data = _start_of(place)
     except FileNotFoundError:
@@ -55,12 +69,19 @@ def read(home: Path, name: str, file: str) -> str:
         raise BadFile(f"{file} in {name} cannot be read.", why="it is a folder, a pipe or a device, not a file")
     if len(data) > MAX_FILE:
         raise BadFile(f"{file} in {name} is larger than {MAX_FILE >> 20} MiB.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadFile(
-            f"{file} in {name} is not PEM text.", next_command=f"openssl x509 -inform DER -in {file} -out {file}.pem"
-        ) from None
+    return data
+
+
+def path(home: Path, name: str, file: str) -> Path:
+    """Give the place of a file in a repository, whether it is there or not.
+
+    Raises:
+        BadInput: The file's name leads elsewhere.
+        NotFound: There is no such repository.
+    """
+    if not _NAME.fullmatch(file):
+        raise BadInput(f"{file!a} is no name of a file in a repository; give the name alone, without a path.")
+    return folder(home, name) / file
 
 
 def _start_of(place: Path) -> bytes | None:

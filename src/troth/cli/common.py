@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from troth.model.entry import DEFAULT_DOMAIN, DOMAINS, Entry
 from troth.model.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
     from troth.store.protocol import TrustStore
     from troth.tls.probe import Target
 
@@ -87,19 +91,60 @@ def read_text(path: str) -> str:
     Raises:
         BadFile: It cannot be read, is too large, or is not text.
     """
+    from troth.errors import BadFile
+
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadFile(f"{path} is not a text file in UTF-8.") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a file, or standard input for `-`.
+
+    Raises:
+        BadFile: It cannot be read, or is too large.
+    """
     import sys
 
     from troth.errors import BadFile
 
     try:
         data = sys.stdin.buffer.read(_MAX_FILE + 1) if path == "-" else _read(Path(path))
-        if len(data) > _MAX_FILE:
-            raise BadFile(f"{path} is larger than {_MAX_FILE >> 20} MiB.")
-        return data.decode("utf-8-sig")
     except OSError as error:
         raise BadFile(f"{path} cannot be read.", why=error.strerror or str(error)) from None
-    except UnicodeDecodeError:
-        raise BadFile(f"{path} is not a text file in UTF-8.") from None
+    if len(data) > _MAX_FILE:
+        raise BadFile(f"{path} is larger than {_MAX_FILE >> 20} MiB.")
+    return data
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[str]]:
+    """Open a new text file for its owner alone, and make it durable; nothing is left of it if the work fails.
+
+    Raises:
+        BadFile: It cannot be made, or is there already.
+    """
+    import os
+
+    from troth.errors import BadFile
+
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        hint = "name a file that does not exist, or - for standard output" if isinstance(error, FileExistsError) else ""
+        raise BadFile(f"{path} cannot be written.", why=error.strerror or str(error), next_command=hint) from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise BadFile(f"{path} cannot be written.", why=error.strerror or str(error)) from None
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _read(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,26 +34,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output in (None, "-"):
         output.block(text)
         return 0
-    _write(Path(args.output), text)
+    with common.new_file(Path(args.output)) as file:
+        file.write(text)
     if not args.quiet:
         output.say(f"exported  {args.output}")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a new file, whole or not at all."""
-    from troth.errors import BadFile
-
-    made = False
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        made = True
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        if made:
-            path.unlink(missing_ok=True)
-        hint = "name a file that does not exist, or - for standard output" if isinstance(error, FileExistsError) else ""
-        raise BadFile(f"{path} cannot be written.", why=error.strerror or str(error), next_command=hint) from None

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: dict[str, str] = {
+    "init": "make a node",
+    "serve": "run a node in the foreground",
+    "status": "show how a node and its parts do",
+    "stop": "let a node finish what it does, and end",
+    "backup": "write a whole node into one file",
+    "restore": "make a node from a backup",
     "check": "connect to a host, hold its certificate against the record, and record it",
     "list": "list what is on record",
     "show": "show everything about one endpoint",
@@ -33,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "export": "write the trust store to a file",
     "import": "read trust from a file",
     "journal": "verify or export the record of every change",
+    "key": "show, make, request, import or activate the keys and certificates of this node",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }

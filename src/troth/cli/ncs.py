@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from troth.cli import ncs_actions as act
+from troth.cli import ncs_key as key
 from troth.errors.base import BadInput
 
 Run = Callable[[dict[str, str]], int]
@@ -63,6 +64,28 @@ GRAMMAR: tuple[tuple[tuple[str, ...], Run, str], ...] = (
     ((*_OCSP, "disable"), act.ocsp_disable, "ask the responder that a certificate names"),
     ((*_OCSP, "set", "{url1|url2}", "<url>"), act.ocsp_set, "set a custom OCSP responder"),
     ((*_OCSP, "clear", "{url1|url2}"), act.ocsp_clear, "clear a custom OCSP responder"),
+    (
+        ("key", "genkey", "-newdn", "-csr", "<file>", "repository", "<repository>"),
+        key.genkey,
+        "make a key and a request for its certificate, into a repository; asks on the terminal",
+    ),
+    (
+        ("key", "importsignedcert", "<file>", "repository", "<repository>"),
+        key.import_signed,
+        "take the CA's answer; in force at the next start",
+    ),
+    (
+        ("key", "importkey", "<key>", "<cert>", "repository", "<repository>"),
+        key.import_key,
+        "take a key and its certificate; in force at the next start",
+    ),
+    (
+        ("key", "importcacert", "<alias>", "<file>", "repository", "<repository>"),
+        key.import_ca,
+        "trust a CA in the truststore system",
+    ),
+    (("key", "listcacerts"), key.list_cas, "list the CAs of the truststore system"),
+    (("key", "deletecacert", "<alias>"), key.delete_ca, "trust a CA of the truststore system no more"),
 )
 # Options that the incumbent lacks: name, whether it takes a value, and the word that its line contains.
 OPTIONS = {
@@ -71,7 +94,7 @@ OPTIONS = {
     "--next": (True, "deletecert"),
     "--starttls": (True, "deletecert"),
 }
-_LATER = ("key", "ha", "status", "start", "stop")
+_LATER = ("ha", "status", "start", "stop")
 
 
 def entry() -> NoReturn:

@@ -91,6 +91,34 @@ class BadFile(BadInput):
     title = "The file cannot be used"
 
 
+class BadKey(BadInput):
+    """A private key cannot be used; what it is stands in no message."""
+
+    code, slug = "TROTH-220", "bad-key"
+    title = "The private key cannot be used"
+
+
+class KeyLocked(BadKey):
+    """A private key is encrypted, and the passphrase is missing or wrong."""
+
+    code, slug = "TROTH-221", "key-locked"
+    title = "The private key is encrypted"
+
+
+class CertificateUnfit(BadInput):
+    """A certificate would not serve this node; nothing was changed."""
+
+    code, slug, status = "TROTH-222", "certificate-unfit", 422
+    title = "The certificate does not fit"
+
+
+class IdentityStep(TrothError):
+    """The node's keys and certificates are not in a state in which this can be done."""
+
+    code, slug, status = "TROTH-223", "identity-step", 409
+    title = "Not in this state"
+
+
 class NotFound(TrothError):
     """What was asked for is not there."""
 
@@ -138,6 +166,20 @@ class NotAllowed(TrothError):
 
     code, slug, exit_code, status = "TROTH-601", "not-allowed", 6, 403
     title = "Not allowed"
+
+
+class IdentityUnusable(TrothError):
+    """The node's keys and certificates cannot be read or written, or others may have read them."""
+
+    code, slug, exit_code, status = "TROTH-620", "identity-unusable", 7, 503
+    title = "The node's identity cannot be used"
+
+
+class IdentityMissing(IdentityUnusable):
+    """The node has no key yet."""
+
+    code, slug = "TROTH-621", "identity-missing"
+    title = "The node has no identity"
 
 
 class ConfigUnusable(TrothError):
