@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.simulators.ise import IseSimulator, session
+from troth.database.pool import Database
 from troth.ise.client import IseClient
 from troth.ise.models import Credentials
+from troth.ise.servers import Servers
 from troth.model.endpoint import Endpoint
 from troth.store import open_store
 from troth.store.sqlite import SqliteStore
@@ -78,3 +83,45 @@ def ask(
             return await question(client)
 
     return asyncio.run(go())
+
+
+class Box:
+    """A sealer as a node has one: AES-GCM under a key that lies elsewhere, bound to what it is about."""
+
+    def __init__(self) -> None:
+        self._key = AESGCM(AESGCM.generate_key(256))
+
+    def seal(self, text: bytes, about: str) -> bytes:
+        """Seal."""
+        nonce = os.urandom(12)
+        return nonce + self._key.encrypt(nonce, text, about.encode())
+
+    def open(self, sealed: bytes, about: str) -> bytes:
+        """Open, or fail."""
+        return self._key.decrypt(sealed[:12], sealed[12:], about.encode())
+
+
+class Hands:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Hands:
+    """A clock."""
+    return Hands()
+
+
+@pytest.fixture
+def servers(database: Database, clock: Hands) -> Servers:
+    """No servers yet, in a real database."""
+    return Servers(database, Box(), clock=clock, actor="tester")

@@ -214,7 +214,9 @@ class IseSimulator:
         return [each for visit in list(self.visits) for each in list(visit.requests)]
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving; a second time has no effect."""
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
 

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         Version,
     )
     from troth.model.endpoint import Endpoint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
     T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class IseClient:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: TrustStore,
         endpoint: Endpoint,
         credentials: Credentials,
         *,

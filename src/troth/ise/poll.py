@@ -11,7 +11,7 @@ import logging
 import random as _random
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from troth.errors import IseNotMonitoring, NotFound, TrothError
 from troth.ise import rotation
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from troth.ise.models import Credentials
     from troth.ise.protocols import Clock
     from troth.ise.servers import Servers
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
+
+    Kept: TypeAlias = tuple[Server, tuple[Event, ...]]
 
 _LOG = logging.getLogger("troth.ise")
 # A standby that is never asked is one that fails when it is needed.
@@ -54,22 +56,27 @@ class Round:
     pause_s: float
 
 
-async def ask(client: IseClient, at: datetime) -> Poll:
-    """Ask a server for its version and counts; what goes wrong becomes part of the answer.
+async def ask(client: IseClient, clock: Clock) -> Poll:
+    """Ask a server for its version and counts.
 
     Raises:
-        TrothError: The failure says nothing about the server: the trust store cannot be used.
+        TrothError: Something went wrong; `state.poll_of` says what that means.
     """
-    try:
-        version = await client.version()
-        if version.node_type is NodeType.NONE:
-            raise IseNotMonitoring(f"{client.endpoint} says that it is not a monitoring node.")
-        return Poll(condition=Condition.REACHABLE, at=at, version=version, counts=await client.counts())
-    except TrothError as error:
-        found = poll_of(error, at)
-        if found is None:
-            raise
-        return found
+    version = await client.version()
+    if version.node_type is NodeType.NONE:
+        raise IseNotMonitoring(f"{client.endpoint} says that it is not a monitoring node.")
+    counts = await client.counts()
+    return Poll(condition=Condition.REACHABLE, at=clock(), version=version, counts=counts)
+
+
+def keep(servers: Servers, server: Server, found: Poll, *, interval_s: float, jitter: float = 1.0) -> Kept:
+    """Keep what a poll found about a server; give the server as it stands now, and what is to be told."""
+    state, told = step(server.state, found, server.endpoint, interval_s=interval_s, jitter=jitter)
+    findings = server.findings
+    if found.version is not None and found.counts is not None:
+        findings = Findings(version=found.version, counts=found.counts, at=found.at)
+    servers.note(server, state, findings)
+    return replace(server, state=state, findings=findings), told
 
 
 class Poller:
@@ -88,7 +95,7 @@ class Poller:
     def __init__(
         self,
         servers: Servers,
-        store: SqliteStore,
+        store: TrustStore,
         *,
         interval_s: float = DEFAULT_INTERVAL_S,
         tell: Callable[[Event], None] = lambda _: None,
@@ -148,17 +155,15 @@ class Poller:
             found = poll_of(error, self._clock())
             if found is None:
                 raise
-        state, told = step(server.state, found, server.endpoint, interval_s=self._interval_s, jitter=self._jitter())
-        findings = server.findings
-        if found.version is not None and found.counts is not None:
-            findings = Findings(version=found.version, counts=found.counts, at=found.at)
-        await asyncio.to_thread(self._servers.note, server, state, findings)
-        return replace(server, state=state, findings=findings), [*told, *events]
+        after, told = await asyncio.to_thread(
+            keep, self._servers, server, found, interval_s=self._interval_s, jitter=self._jitter()
+        )
+        return after, [*told, *events]
 
     async def _converse(self, server: Server, credentials: Credentials) -> tuple[Poll, list[Event]]:
         async with IseClient(self._store, server.endpoint, credentials, timeout_s=server.timeout_s) as client:
-            found = await ask(client, self._clock())
-            if found.condition is not Condition.REACHABLE or not self._is_time_to_look(server):
+            found = await ask(client, self._clock)
+            if not self._is_time_to_look(server):
                 return found, []
             self._looked[server.id] = self._clock()
             return found, await self._look(client)

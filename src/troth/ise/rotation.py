@@ -36,7 +36,7 @@ from troth.ise.client import DOMAIN
 from troth.model.entry import CheckMode, Entry, EntryState, PinKind, PinState
 from troth.model.fingerprint import Fingerprint
 from troth.model.text import printable
-from troth.store.sqlite import subject_of
+from troth.store.journal import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from troth.ise.client import IseClient
     from troth.ise.models import Node, NodeCertificate
     from troth.model.endpoint import Endpoint
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 _ADMIN = "admin"
 # Announcements that were never used: more than this, and a person looks first.
@@ -138,7 +138,7 @@ def node_for(endpoint: Endpoint, nodes: Sequence[Node]) -> Node | None:
     return nodes[0] if len(nodes) == 1 else None
 
 
-async def look(client: IseClient, store: SqliteStore) -> Plan:
+async def look(client: IseClient, store: TrustStore) -> Plan:
     """Read a server's certificates, and announce the next one; give what was found, with what was done.
 
     Raises:
@@ -151,7 +151,7 @@ async def look(client: IseClient, store: SqliteStore) -> Plan:
     return await asyncio.to_thread(_apply, store, client.endpoint, certificates)
 
 
-def _apply(store: SqliteStore, endpoint: Endpoint, certificates: Sequence[NodeCertificate]) -> Plan:
+def _apply(store: TrustStore, endpoint: Endpoint, certificates: Sequence[NodeCertificate]) -> Plan:
     policy, entry = store.policy(endpoint, DOMAIN)
     if entry is None:
         return Plan()
@@ -164,7 +164,7 @@ def _apply(store: SqliteStore, endpoint: Endpoint, certificates: Sequence[NodeCe
     return made
 
 
-def _withdrawn(store: SqliteStore, endpoint: Endpoint) -> frozenset[Fingerprint]:
+def _withdrawn(store: TrustStore, endpoint: Endpoint) -> frozenset[Fingerprint]:
     """Give what was taken back at an endpoint; the record of the endpoint has forgotten it, the journal has not."""
     records = store.records(subject=subject_of(endpoint))
     return frozenset(Fingerprint.parse(str(each.detail["next"])) for each in records if each.action == "withdraw")

@@ -7,6 +7,7 @@ elsewhere opens no longer.
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from troth.errors import BadInput, ConfigUnusable, NotFound
@@ -15,6 +16,8 @@ from troth.ise.protocols import utc_now
 from troth.model.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from troth.ise.protocols import Audit, Clock, Connection, Sealer, Transactions
 
 MAX_SERVERS = 2
@@ -68,6 +71,14 @@ class Servers:
         """
         return _meant(self.all(), text)
 
+    def require_room(self, endpoint: Endpoint, role: Role | None) -> None:
+        """Refuse a server that could not be added; one that is on record already may be given anew.
+
+        Raises:
+            BadInput: It could not.
+        """
+        _place_for(self.all(), endpoint, role)
+
     def put(
         self,
         endpoint: Endpoint,
@@ -95,12 +106,10 @@ class Servers:
         with self._database.transaction() as connection:
             connection.execute(_LOCK)
             present = _all(connection)
-            known = next((each for each in present if each.endpoint == endpoint), None)
+            known, given = _place_for(present, endpoint, role)
             if known is not None:
-                _require_role(known, role)
                 connection.execute(_CHANGE, (credentials.user, sealed, timeout_s, now, known.id))
             else:
-                given = _role_for(present, role)
                 place = (given.value, endpoint.host, endpoint.port)
                 values = (*place, credentials.user, sealed, timeout_s, now, self._actor, now)
                 connection.execute(_ADD, values)
@@ -192,6 +201,19 @@ def _meant(servers: tuple[Server, ...], text: str) -> Server:
     raise NotFound(f"{text} is no ISE server on record.", next_command="troth ise list")
 
 
+def _place_for(present: tuple[Server, ...], endpoint: Endpoint, wanted: Role | None) -> tuple[Server | None, Role]:
+    """Give the server that is on record there, if one is, and the role it has or gets."""
+    known = next((each for each in present if each.endpoint == endpoint), None)
+    if known is None:
+        return None, _role_for(present, wanted)
+    if wanted not in (None, known.role):
+        raise BadInput(
+            f"{known.endpoint} is on record as the {known.role.value}.",
+            next_command=f"troth ise remove {known.endpoint}, then add both in the order that you want",
+        )
+    return known, known.role
+
+
 def _role_for(present: tuple[Server, ...], wanted: Role | None) -> Role:
     if len(present) >= MAX_SERVERS:
         named = " and ".join(str(each.endpoint) for each in present)
@@ -212,20 +234,17 @@ def _role_for(present: tuple[Server, ...], wanted: Role | None) -> Role:
     )
 
 
-def _require_role(known: Server, wanted: Role | None) -> None:
-    if wanted not in (None, known.role):
-        raise BadInput(
-            f"{known.endpoint} is on record as the {known.role.value}.",
-            next_command=f"troth ise remove {known.endpoint}, then add both in the order that you want",
-        )
-
-
 def _about(endpoint: Endpoint, user: str) -> str:
     return f"ise {endpoint} {user}"
 
 
 def _all(connection: Connection) -> tuple[Server, ...]:
     return tuple(_server(row) for row in connection.execute(_ALL).fetchall())
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Give a time in UTC; it comes in whatever zone the database is set to."""
+    return None if moment is None else moment.astimezone(UTC)
 
 
 def _server(row: tuple[Any, ...]) -> Server:
@@ -235,14 +254,14 @@ def _server(row: tuple[Any, ...]) -> Server:
         endpoint=Endpoint(row[2], row[3]),
         user=row[4],
         timeout_s=row[5],
-        added_at=row[6],
+        added_at=row[6].astimezone(UTC),
         added_by=row[7],
-        changed_at=row[8],
+        changed_at=row[8].astimezone(UTC),
         state=State(
             condition=Condition(row[9]),
-            since=row[10],
-            polled_at=row[11],
-            due_at=row[12],
+            since=_utc(row[10]),
+            polled_at=_utc(row[11]),
+            due_at=_utc(row[12]),
             failures=row[13],
             announced=Condition(row[14]) if row[14] else None,
             why=row[15],
@@ -251,6 +270,6 @@ def _server(row: tuple[Any, ...]) -> Server:
         findings=Findings(
             version=Version(product=row[17], version=row[18], node_type=NodeType(row[19])),
             counts=Counts(active=row[20], posture=row[21], profiler=row[22]),
-            at=row[23],
+            at=_utc(row[23]),
         ),
     )
