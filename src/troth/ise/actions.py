@@ -76,7 +76,7 @@ def add(
     return made if found is None else _keep(servers, made, found)
 
 
-def test(servers: Servers, store: TrustStore, server: Server, *, clock: Clock = utc_now) -> Server:
+def examine(servers: Servers, store: TrustStore, server: Server, *, clock: Clock = utc_now) -> Server:
     """Ask a server now, whenever it is due; give it as it stands afterwards.
 
     Raises:
