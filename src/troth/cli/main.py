@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "export": "write the trust store to a file",
     "import": "read trust from a file",
     "journal": "verify or export the record of every change",
+    "ise": "add, list, test or remove the ISE servers that are asked",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }
