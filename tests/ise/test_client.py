@@ -7,10 +7,12 @@ import base64
 import contextlib
 import logging
 import sqlite3
+import tracemalloc
 import zlib
 from datetime import datetime
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.ise.conftest import PASSWORD, USER, Start, ask, place
@@ -18,6 +20,7 @@ from tests.servers import free_port
 from tests.simulators.ise import (
     IseSimulator,
     answered,
+    bomb,
     chopped,
     cut_off,
     drips,
@@ -39,9 +42,11 @@ from troth.errors import (
     IseNotUnderstood,
     IseWrongGroup,
     StoreUnusable,
+    StoreVanished,
     TimedOut,
     TrothError,
     Unreachable,
+    UnreadableCertificate,
 )
 from troth.ise import client as client_module
 from troth.ise import xml
@@ -243,7 +248,7 @@ NOT_UNDERSTOOD = {
     "no content type": answered(200, ONE, ""),
     "JSON": answered(200, b"{}", "application/json"),
     "more than fits": answered(200, b"<product>" + b" " * (2 << 20) + b"</product>"),
-    "a gzip bomb": gzipped(b"<product>" + b" " * (200 << 20) + b"</product>"),
+    "a gzip bomb": bomb(200 << 20),
     "half a gzip": gzipped(ONE * 20, damage=lambda data: data[:-20]),
     "a damaged gzip": gzipped(ONE, damage=lambda data: data[:12] + b"\xff\xff\xff" + data[15:]),
     "a gzip and more": gzipped(ONE, damage=lambda data: data + b"more"),
@@ -261,6 +266,19 @@ def test_what_is_no_answer_of_ise_is_not_used(store: SqliteStore, ise: IseSimula
         ask(store, ise, version)
     assert refused.value.why
     assert len(ise.requests) == 1, "it asked again, or followed a redirect"
+
+
+def test_a_bomb_is_not_inflated(store: SqliteStore, ise: IseSimulator) -> None:
+    """The limit holds while it is inflated, not afterwards: memory stays far below what a single chunk would become."""
+    ise.faults["*"] = bomb(200 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(IseNotUnderstood):
+            ask(store, ise, version)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
 
 
 @pytest.mark.parametrize(
@@ -413,6 +431,18 @@ def test_no_credentials_where_the_store_cannot_be_read(store: SqliteStore, ise: 
     with pytest.raises(StoreUnusable):
         ask(store, ise, version)
     assert all(SENT not in visit.raw and visit.plain == b"" for visit in ise.visits)
+
+
+def test_an_unusable_store_is_named_before_the_rejection_that_it_led_to() -> None:
+    """What is wrapped twice on its way through the HTTP library is still told as what it is."""
+    rejection = UnreadableCertificate("it could not be checked")
+    rejection.__cause__ = StoreVanished("the store is gone")
+    outer = httpx2.ConnectError("failed")
+    outer.__context__ = rejection
+    assert isinstance(client_module._reason(outer), StoreVanished)
+    rejection.__cause__ = outer  # a circle ends as well
+    assert client_module._reason(outer) is rejection
+    assert client_module._reason(httpx2.ReadError("x")) is None
 
 
 def test_redirects_carry_no_credentials(store: SqliteStore, ise: IseSimulator, start: Start) -> None:

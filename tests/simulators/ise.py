@@ -14,6 +14,7 @@ import secrets
 import signal
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ __all__ = [
     "Request",
     "Wire",
     "answered",
+    "bomb",
     "chopped",
     "cut_off",
     "drips",
@@ -63,6 +65,14 @@ def login_page(status: int = 200, **headers: str) -> Fault:
 def gzipped(body: bytes, *, damage: Callable[[bytes], bytes] = lambda data: data) -> Fault:
     """Give a body as gzip, damaged or not."""
     return answered(200, damage(gzip.compress(body)), Content_Encoding="gzip")
+
+
+def bomb(size: int) -> Fault:
+    """Give a small gzip that inflates to `size` bytes of blanks in a document."""
+    press = zlib.compressobj(wbits=31)
+    pieces = [press.compress(b"<product>"), *(press.compress(b" " * (1 << 20)) for _ in range(size >> 20))]
+    body = b"".join([*pieces, press.compress(b"</product>"), press.flush()])
+    return answered(200, body, Content_Encoding="gzip")
 
 
 def chopped(body: bytes) -> Fault:
