@@ -157,6 +157,29 @@ def test_time_limits_that_make_no_sense(servers: Servers, timeout_s: float) -> N
         servers.put(ONE, MONITOR, timeout_s=timeout_s)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "224.0.0.1",
+        "ff02::1",
+        "0.0.0.0",
+        "::",
+        "fd00:ec2::254",
+        "100.100.100.200",
+    ],
+)
+def test_addresses_where_no_ise_is(servers: Servers, host: str) -> None:
+    """A server on record is asked again and again: it is no way to reach a cloud's metadata."""
+    with pytest.raises(BadInput):
+        servers.require_room(Endpoint(host, 80), None)
+    with pytest.raises(BadInput):
+        servers.put(Endpoint(host, 80), MONITOR)
+    servers.require_room(Endpoint("127.0.0.1", 443), None)
+
+
 # Secrets
 
 

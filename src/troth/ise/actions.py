@@ -1,4 +1,7 @@
-"""What an administrator does with ISE servers: add one, test one. The command, the API and the pages call these."""
+"""What an administrator does with ISE servers: add one, test one. The command, the API and the pages call these.
+
+They wait for the network and the database, and run an event loop of their own: async code calls `asyncio.to_thread`.
+"""
 
 from __future__ import annotations
 

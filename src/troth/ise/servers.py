@@ -7,6 +7,7 @@ elsewhere opens no longer.
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MAX_SERVERS = 2
 MAX_USER, MAX_PASSWORD = 128, 1024
 MAX_TIMEOUT_S = 300.0
+_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 _COLUMNS = (
     "id, role, host, port, username, timeout_s, added_at, added_by, changed_at, condition, since, polled_at, due_at,"
     " failures, announced, why, next_step, product, version, node_type, active, posture, profiler, found_at"
@@ -77,6 +79,7 @@ class Servers:
         Raises:
             BadInput: It could not.
         """
+        require_address(endpoint)
         _place_for(self.all(), endpoint, role)
 
     def put(
@@ -101,6 +104,7 @@ class Servers:
             BadInput: There are two already, the role is taken, or a value cannot be used.
         """
         require_usable(credentials, timeout_s)
+        require_address(endpoint)
         sealed = self._sealer.seal(credentials.password.encode(), _about(endpoint, credentials.user))
         now = self._clock()
         with self._database.transaction() as connection:
@@ -185,6 +189,23 @@ def require_usable(credentials: Credentials, timeout_s: float) -> None:
         raise BadInput(f"A password has 1 to {MAX_PASSWORD} printable characters.")
     if not 1 <= timeout_s <= MAX_TIMEOUT_S:
         raise BadInput(f"The time limit is 1 to {MAX_TIMEOUT_S:g} seconds.")
+
+
+def require_address(endpoint: Endpoint) -> None:
+    """Refuse an address where no ISE can be, but a cloud's metadata or nobody in particular is.
+
+    Raises:
+        BadInput: It is link-local, multicast, unspecified, or a metadata service.
+    """
+    if not endpoint.is_address:
+        return
+    address = ipaddress.ip_address(endpoint.host.partition("%")[0])
+    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA:
+        raise BadInput(
+            f"{endpoint} is no address of an ISE server.",
+            why="it is link-local, multicast, unspecified, or a cloud's metadata service",
+            next_command="troth ise add HOST --user USER, with the server's own address or name",
+        )
 
 
 def _meant(servers: tuple[Server, ...], text: str) -> Server:
