@@ -26,7 +26,7 @@ BELOW = {
     # The node and what it is made of. Only these may import other people's packages at the top.
     "database": {"errors"},
     "identity": {"errors", "model", "trust"},
-    "ise": {"errors", "model", "trust", "store", "tls", "adapters", "database"},
+    "ise": {"errors", "model", "trust", "store", "tls", "adapters", "database", "manage"},
     "notify": {"errors", "model", "trust", "store", "tls", "adapters", "database"},
     "watch": {"errors", "model", "trust", "store", "tls", "notify", "database", "manage"},
     "accounts": {"errors", "database"},

@@ -19,8 +19,6 @@ _EPILOG = """examples:
   troth check 192.0.2.20:8082 --expect sha256:…     (authenticates the first use)
   troth check mail.example.com:25 --starttls smtp
 """
-# Of several hosts, the code that needs a person most comes first.
-_WORST_FIRST = (7, 3, 6, 4, 5, 2, 1, 0)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
                 output.complain(rejection(decision), as_json=True)
     if args.json:
         output.document("troth.check/1", results=results)
-    return next(code for code in _WORST_FIRST if code in codes)
+    return next(code for code in common.WORST_FIRST if code in codes)
 
 
 def _failed(endpoint: object, error: TrothError) -> dict[str, object]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from troth.tls.probe import Target
 
 STARTTLS = tuple(name for name in PROTOCOLS if name != "tls")
+# Of several hosts, the code that needs a person most comes first.
+WORST_FIRST = (7, 3, 6, 4, 5, 2, 1, 0)
 _MAX_FILE = 64 << 20
 
 
@@ -39,7 +41,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     """Add what a connection needs."""
     parser.add_argument("--server-name", default="", metavar="NAME", help="the server name (SNI) to send")
     parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="the limit of the whole attempt (default: 10)"
+        "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="the limit of the whole attempt (default: 10)"
     )
     parser.add_argument(
         "--proxy", metavar="URL", help="http://[user@]host:port; the password comes from TROTH_PROXY_PASSWORD"
@@ -152,7 +154,8 @@ def _read(path: Path) -> bytes:
         return file.read(_MAX_FILE + 1)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read a number of seconds."""
     try:
         value = float(text)
     except ValueError:

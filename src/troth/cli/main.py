@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "import": "read trust from a file",
     "journal": "verify or export the record of every change",
     "key": "show, make, request, import or activate the keys and certificates of this node",
+    "ise": "add, list, test or remove the ISE servers that are asked",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }

@@ -161,6 +161,41 @@ class ProtocolViolation(Unreachable):
     title = "The peer did not keep to the protocol"
 
 
+class IseNotUnderstood(Unreachable):
+    """An ISE server answered, but not as its documented API does; nothing of the answer was used."""
+
+    code, slug = "TROTH-540", "ise-not-understood"
+    title = "ISE's answer cannot be used"
+
+
+class IseCredentialsRefused(TrothError):
+    """An ISE server does not accept the user and the password."""
+
+    code, slug, exit_code, status = "TROTH-541", "ise-credentials-refused", 6, 502
+    title = "ISE refuses the credentials"
+
+
+class IseWrongGroup(TrothError):
+    """An ISE server knows the user, who may not read its monitoring."""
+
+    code, slug, exit_code, status = "TROTH-542", "ise-wrong-group", 6, 502
+    title = "ISE's user is in the wrong group"
+
+
+class IseNotMonitoring(TrothError):
+    """An ISE server has no monitoring: it is not a monitoring node."""
+
+    code, slug, exit_code, status = "TROTH-543", "ise-not-monitoring", 1, 502
+    title = "This is no monitoring node"
+
+
+class IseBusy(Unreachable):
+    """An ISE server is up, and asks to be left alone for a while."""
+
+    code, slug, status = "TROTH-544", "ise-busy", 503
+    title = "ISE is busy"
+
+
 class NotAllowed(TrothError):
     """The caller is not authenticated, or may not do this."""
 

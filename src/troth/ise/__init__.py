@@ -1,0 +1,1 @@
+"""Cisco ISE: its monitoring API read over a pinned channel, its servers kept, asked, and their state told."""
