@@ -27,7 +27,7 @@ _WORDS = frozenset(
     december hello helloworld hallo liverpool chelsea arsenal barcelona manchester ferrari mercedes porsche samsung
     google facebook pokemon minecraft correcthorsebatterystaple qwerty qwertz azerty asdf asdfgh zxcvbn yxcvbn
     qwertyuiop qwertzuiop azertyuiop asdfghjkl zxcvbnm yxcvbnm qazwsx qazwsxedc qazwsxedcrfv
-    """.split()
+    """.split()  # noqa: SIM905  # a list of so many words is read as a text
 )
 _RUNS = (
     "01234567890123456789",

@@ -90,7 +90,7 @@ def pause(tally: Tally, rule: Rule) -> timedelta:
     beyond = tally.failures - rule.free - 1
     if beyond < 0:
         return _NONE
-    return min(rule.most, rule.first * 2 ** min(beyond, 32))
+    return min(rule.most, rule.first * (1 << min(beyond, 32)))
 
 
 def remaining(tally: Tally, rule: Rule, now: datetime) -> timedelta:

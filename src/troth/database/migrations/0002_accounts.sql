@@ -49,7 +49,7 @@ CREATE INDEX api_token_account ON api_token (account);
 CREATE TABLE login_attempt (
     scope    text NOT NULL CHECK (scope IN ('source', 'pair', 'account')),
     key      bytea NOT NULL CHECK (length(key) = 32),
-    failures integer NOT NULL CHECK (failures > 0),
+    failures integer NOT NULL CHECK (failures >= 0),
     last_at  timestamptz NOT NULL,
     PRIMARY KEY (scope, key)
 );
