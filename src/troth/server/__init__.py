@@ -1,0 +1,1 @@
+"""The management server: what guards it, and (above that) what it answers."""
