@@ -61,9 +61,9 @@ def _is_number(text: str) -> bool:
 def _built_of_words(text: str) -> bool:
     """Tell whether nothing is left but common words, digits and signs."""
     letters = re.sub(r"[\W\d_]+", "", text)
-    if not letters:
-        return False
-    # What can be reached from the start by common words alone.
+    if not letters or letters in _WORDS:
+        return bool(letters)
+    # What can be reached from the start by common words alone. Four and more of them are a sentence again.
     reached = {0}
     for end in range(1, len(letters) + 1):
         if any(letters[start:end] in _WORDS for start in reached):

@@ -7,6 +7,7 @@ changed.
 
 from __future__ import annotations
 
+import secrets
 import threading
 import unicodedata
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ class Hasher:
         self._admitted = threading.BoundedSemaphore(at_once + queue)
         self._patience_s = patience_s
         # A user that does not exist is checked against this one, at the same cost.
-        self._nobody = self._argon2.hash("nobody's")
+        self._nobody = self._argon2.hash(secrets.token_bytes(32))
 
     def hash(self, password: str) -> str:
         """Hash a new password; `accept` says before whether it may be one.
@@ -83,7 +84,7 @@ class Hasher:
             hashed, prepared = None, b""
         with self._turn():
             try:
-                self._argon2.verify(hashed or self._nobody, prepared)
+                self._argon2.verify(self._nobody if hashed is None else hashed, prepared)
             except (exceptions.VerificationError, exceptions.InvalidHashError):
                 return False
         return hashed is not None

@@ -19,7 +19,7 @@ class Throttle:
 
     A bucket is forgotten only when it would be full again, so forgetting gives nobody anything. When there is no room
     for one more bucket, all new keys share one: whoever floods the memory with keys slows down strangers, and gains
-    nothing.
+    nothing by it.
 
     Args:
         rate: How many calls a second a key may make in the long run.
@@ -47,7 +47,8 @@ class Throttle:
             self._forget(now)
             bucket = self._buckets.get(key)
             shared = bucket is None and len(self._buckets) >= self._room
-            level = self._level(self._shared if shared else bucket or (float(self._burst), now), now)
+            # A new bucket begins as full as the shared one is: its key may have drawn on that.
+            level = self._level(bucket or self._shared, now)
             short = 1.0 - level
             # A bucket that lacks less than arithmetic can tell counts as full: whoever waited as told gets through.
             taken = short <= 1e-9

@@ -38,13 +38,13 @@ def ended_cookie() -> str:
 
 def login_secret(scope: Scope) -> str:
     """Give what the browser holds; empty if it holds nothing, or more than one thing under this name."""
-    found = []
-    for header in headers.every(scope, "cookie"):
-        for pair in header.split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == LOGIN:
-                found.append(value)
+    found = _values(scope)
     return found[0] if len(found) == 1 and _VALUE.fullmatch(found[0]) else ""
+
+
+def sends_cookie(scope: Scope) -> bool:
+    """Tell whether our cookie comes along, whatever it holds."""
+    return bool(_values(scope))
 
 
 def bearer(scope: Scope) -> str:
@@ -55,3 +55,8 @@ def bearer(scope: Scope) -> str:
     """
     kind, _, token = (headers.one(scope, "authorization") or "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _values(scope: Scope) -> list[str]:
+    pairs = (pair.strip().partition("=") for header in headers.every(scope, "cookie") for pair in header.split(";"))
+    return [value for name, _, value in pairs if name == LOGIN]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from troth.errors import BadRequest, CrossOrigin, UnknownHost
 from troth.server import headers
-from troth.server.cookies import bearer, login_secret
+from troth.server.cookies import bearer, sends_cookie
 from troth.server.limits import MAX_BODY, RateLimit, SizeLimit
 from troth.server.problems import Problems, RequestId
 
@@ -169,7 +169,7 @@ class CrossOriginProtection:
                 scheme=headers.scheme(scope),
                 trusted=self._trusted,
             )
-            if foreign and (not bearer(scope) or login_secret(scope)):
+            if foreign and (not bearer(scope) or sends_cookie(scope)):
                 raise CrossOrigin(
                     "The request was sent by another site.",
                     next_command="open the page of this node itself, and do it there",
