@@ -67,13 +67,13 @@ class House:
     sealer: FernetSealer = field(default_factory=FernetSealer)
 
     def __post_init__(self) -> None:
+        with self.database.transaction() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS noted (id serial, action text, subject text, detail text)")
         self.users = Users(self.database, self.hasher, clock=self.clock)
         self.sessions = Sessions(self.database, clock=self.clock)
         self.tokens = Tokens(self.database, clock=self.clock)
         self.factor = SecondFactor(self.database, self.sealer, clock=self.clock)
         self.door = Door(self.database, self.hasher, self.factor, clock=self.clock)
-        with self.database.transaction() as connection:
-            connection.execute("CREATE TABLE noted (id serial, action text, subject text, detail text)")
 
     @staticmethod
     def audit(connection: Connection, action: str, subject: str, detail: dict[str, object]) -> None:

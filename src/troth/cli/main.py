@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "export": "write the trust store to a file",
     "import": "read trust from a file",
     "journal": "verify or export the record of every change",
+    "user": "show and change who may log in to a node, and the API tokens",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }
