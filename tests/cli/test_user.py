@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import textwrap
@@ -213,7 +214,7 @@ def at_terminal(house: House, answers: list[tuple[str, str]], *words: str) -> tu
     os.close(follower)
     shown = b""
     try:
-        while True:
+        while select.select([leader], [], [], 60)[0]:
             try:
                 shown += os.read(leader, 4096)
             except OSError:  # the terminal ends with the program
@@ -222,6 +223,8 @@ def at_terminal(house: House, answers: list[tuple[str, str]], *words: str) -> tu
                 os.write(leader, answers.pop(0)[1].encode() + b"\n")
         return process.wait(60), shown.decode()
     finally:
+        process.kill()
+        process.wait()
         os.close(leader)
 
 
