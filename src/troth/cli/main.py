@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "journal": "verify or export the record of every change",
     "key": "show, make, request, import or activate the keys and certificates of this node",
     "ise": "add, list, test or remove the ISE servers that are asked",
+    "user": "show and change who may log in to a node, and the API tokens",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }
