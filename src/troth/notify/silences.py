@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from troth.errors import BadEndpoint, BadInput
 from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.words import DOMAINS
+from troth.notify.events import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from troth.notify.events import Event, Kind
+    from troth.notify.events import Event
 
 LONGEST = timedelta(days=90)
 _EXAMPLE = "troth silence add '*.lab.example.com' --for 8h --why 'new certificates tonight'"
@@ -83,6 +84,8 @@ def checked(silence: Silence) -> Silence:
     """
     if not (silence.pattern or silence.domain or silence.kind):
         raise BadInput("A silence names what it hides.", why="this one would hide everything", next_command=_EXAMPLE)
+    if silence.kind is Kind.SILENCED:
+        raise BadInput("That silences are set is never silenced.", next_command=_EXAMPLE)
     if silence.domain and silence.domain not in DOMAINS:
         raise BadInput(f"{silence.domain!r} is no domain.", why="known are " + ", ".join(DOMAINS))
     if not silence.why.strip():

@@ -8,6 +8,7 @@ CREATE TABLE watch (
     state jsonb NOT NULL DEFAULT '{}',      -- what was told, see troth.watch.table
     outcome text,                           -- of the last look; null before the first
     address text NOT NULL DEFAULT '',       -- that was connected to
+    network text NOT NULL DEFAULT '',       -- that limits count it by; empty before its address is known
     looked_at timestamptz,
     next_at timestamptz NOT NULL,
     claimed_until timestamptz,              -- a server looks at it; when that is over, it failed, and another may
