@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from troth.watch.transitions import MISSES_TOLD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from troth.model.endpoint import Endpoint
     from troth.watch.transitions import WatchState
 
@@ -134,11 +132,6 @@ class Gate:
             name for name, begun in self._begun.items() if not begun or now - begun[-1] >= self.limits.within
         ]:
             del self._begun[network]
-
-
-def spread(endpoints: Iterable[Endpoint], now: datetime, rhythm: Rhythm) -> list[tuple[Endpoint, datetime]]:
-    """Give each endpoint its first time."""
-    return [(endpoint, first_time(endpoint, now, rhythm)) for endpoint in endpoints]
 
 
 def _fraction(endpoint: Endpoint, salt: str) -> float:
