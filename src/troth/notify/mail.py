@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from troth.notify.events import Message
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 # A part of RFC 5321 that every server takes: no quotes, no comments, no blanks, ASCII.
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -131,7 +131,7 @@ class MailChannel:
     """
 
     settings: MailSettings
-    store: SqliteStore
+    store: TrustStore
     password: str = field(default="", repr=False)
     name: str = "troth.invalid"
     timeout_s: float = DEFAULT_TIMEOUT_S

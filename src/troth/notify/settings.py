@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from troth.database.pool import Connection, Database
     from troth.notify.channel import Sealer
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 Settings = MailSettings | WebhookSettings | SyslogSettings
 _READERS: dict[ChannelKind, type[Settings]] = {
@@ -81,7 +81,7 @@ class Channels:
         self,
         database: Database,
         sealer: Sealer,
-        store: SqliteStore,
+        store: TrustStore,
         *,
         clock: Callable[[], datetime],
         name: str = "troth.invalid",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from troth.notify.events import Message
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 _FAREWELL_S = 5.0
 
@@ -129,7 +129,7 @@ class SyslogChannel:
     """
 
     settings: SyslogSettings
-    store: SqliteStore
+    store: TrustStore
     name: str = "-"
     timeout_s: float = DEFAULT_TIMEOUT_S
 

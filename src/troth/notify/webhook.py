@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from troth.notify.events import Message
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
 
 SECRET_BYTES = 32
 _MAX_URL = 2000
@@ -105,7 +105,7 @@ class WebhookChannel:
     """
 
     settings: WebhookSettings
-    store: SqliteStore
+    store: TrustStore
     secret: bytes = field(repr=False)
     clock: Callable[[], datetime]
     timeout_s: float = DEFAULT_TIMEOUT_S

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from troth.database.pool import Database
-    from troth.store.sqlite import SqliteStore
+    from troth.store.protocol import TrustStore
     from troth.watch.table import Job
 
 _log = logging.getLogger("troth.watch")
@@ -70,7 +70,7 @@ class Watch:
     def __init__(
         self,
         database: Database,
-        store: SqliteStore,
+        store: TrustStore,
         *,
         settings: WatchSettings = _DEFAULTS,
         clock: Callable[[], datetime],
@@ -82,6 +82,7 @@ class Watch:
         self._waiting: list[Job] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._arriving = 0
+        self._change: int | None = None
         self._synced: datetime | None = None
         self._ended = asyncio.Event()
 
@@ -100,8 +101,12 @@ class Watch:
 
     def sync(self) -> None:
         """Watch what is on record now: every endpoint of every domain that was not deleted."""
+        change = self._store.last_change()
+        if change == self._change:
+            return
         wanted = {Endpoint(each.host, each.port, each.protocol): each.domain for each in self._store.listing()}
         self._table.sync(wanted, self._clock())
+        self._change = change
 
     def look(self, job: Job) -> bool:
         """Look at one claimed endpoint, and record it; False if the claim had run out.
