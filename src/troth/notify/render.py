@@ -83,7 +83,7 @@ def mail(message: Message, *, sender: str, recipients: Sequence[str], host: str)
     made = EmailMessage(policy=SMTP)
     made["From"] = sender
     made["To"] = ", ".join(recipients)
-    made["Subject"] = f"[troth] {message.severity}: {title(message)}"
+    made["Subject"] = _header(f"[troth] {message.severity}: {title(message)}")
     made["Date"] = format_datetime(message.made_at.astimezone(UTC))
     made["Message-ID"] = f"<troth.{message.key}@{host}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply comes back
@@ -91,6 +91,14 @@ def mail(message: Message, *, sender: str, recipients: Sequence[str], host: str)
     made["X-Troth-Severity"] = message.severity.value
     made.set_content("\n".join(_mail_lines(message)) + "\n")
     return made
+
+
+def _header(text: str) -> str:
+    """Give a text that a header may hold.
+
+    The library reads encoded words (RFC 2047) in what it is given, and would write a line end out of one as it is.
+    """
+    return text.replace("=?", "=\\x3f")
 
 
 def _mail_lines(message: Message) -> Iterator[str]:
