@@ -29,8 +29,9 @@ class Clock:
 class FernetSealer:
     """A real sealer, with a key of its own; what it is about is sealed along."""
 
-    def __init__(self) -> None:
-        self._fernet = Fernet(Fernet.generate_key())
+    def __init__(self, key: bytes | None = None) -> None:
+        self.key = key or Fernet.generate_key()
+        self._fernet = Fernet(self.key)
 
     def seal(self, text: bytes, about: str) -> bytes:
         return self._fernet.encrypt(about.encode() + b"\0" + text)

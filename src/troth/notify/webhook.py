@@ -53,7 +53,7 @@ class WebhookSettings:
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or 443
+            port = 443 if parts.port is None else parts.port
         except ValueError:
             raise _bad(url, "its port is none") from None
         if parts.scheme != "https":
