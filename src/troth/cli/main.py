@@ -34,6 +34,9 @@ COMMANDS: dict[str, str] = {
     "export": "write the trust store to a file",
     "import": "read trust from a file",
     "journal": "verify or export the record of every change",
+    "events": "list what the watch found, and what became of it",
+    "silence": "keep what is expected from being sent, for a while",
+    "mail": "show, set or test where messages go: mail, webhooks, syslog",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }

@@ -195,6 +195,13 @@ class Channels:
         )
         return self.open(self.get(name)).send(single(event, now))
 
+    def destination(self, configured: Configured) -> str:
+        """Say where a channel goes, without a secret."""
+        settings = configured.settings
+        if isinstance(settings, MailSettings):
+            return MailChannel(settings=settings, store=self._store).destination
+        return settings.url
+
     def _secret(self, configured: Configured) -> bytes:
         if not configured.has_secret:
             return b""
