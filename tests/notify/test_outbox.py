@@ -37,7 +37,7 @@ from troth.store.sqlite import SqliteStore
 @pytest.fixture
 def channels(database: Database, sealer: FernetSealer, store: SqliteStore, clock: Clock) -> Channels:
     """No channels yet."""
-    return Channels(database, sealer, store, clock=clock, name="node-1.example.com")
+    return Channels(database, store, sealer, clock=clock, name="node-1.example.com")
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ database, home, key = sys.argv[1:]
 with open_store(home) as store:
     clock = lambda: datetime.now(UTC)
     held = Database(database, size=2)
-    channels = Channels(held, FernetSealer(key.encode()), store, clock=clock)
+    channels = Channels(held, store, FernetSealer(key.encode()), clock=clock)
     retry = Retry(first=timedelta(), lease=timedelta(seconds=0.5), attempts=10_000)
     outbox = Outbox(held, channels, clock=clock, window=Window(quiet=timedelta(), longest=timedelta()), retry=retry)
     print("ready", flush=True)
@@ -310,7 +310,7 @@ def test_nothing_is_lost_when_senders_are_killed(
     """Killed again and again, in the middle of whatever they did: every message arrives; what comes twice has one key."""
     hook = start(Hook)
     real = Clock()
-    channels = Channels(database, sealer, store, clock=real)
+    channels = Channels(database, store, sealer, clock=real)
     channels.set("hook", WebhookSettings.parse(hook.url), who="alice")
     wanted = 120
     board.add(

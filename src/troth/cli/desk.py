@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import socket
 from contextlib import contextmanager
@@ -63,7 +62,7 @@ def desk(database: Any, vault: Any, store: Any) -> Desk:
     from troth.notify.outbox import Outbox
     from troth.notify.settings import Channels
 
-    channels = Channels(database, vault, store, clock=now, name=machine())
+    channels = Channels(database, store, vault, clock=now, name=machine())
     return Desk(
         board=Board(database, clock=now),
         channels=channels,
@@ -111,15 +110,15 @@ def moment(text: str) -> datetime:
 
 
 def _node() -> Any:
-    """Open the node. This is the one place that knows how."""
+    """Open the node: what has a database, a vault and a trust store, until the block ends. Only this knows how."""
     try:
-        module = importlib.import_module("troth.node.open")
+        module = importlib.import_module("troth.node.node")
     except ModuleNotFoundError as error:
-        if error.name not in ("troth.node", "troth.node.open"):
+        if error.name not in ("troth.node", "troth.node.node"):
             raise
         raise ConfigUnusable(
             "There is no node here.",
             why="events, silences and channels are kept in a node's database",
-            next_command=f"troth init, or name its home: TROTH_HOME (now {os.environ.get('TROTH_HOME') or 'not set'})",
+            next_command="troth init",
         ) from None
-    return module.opened()
+    return module.Node()

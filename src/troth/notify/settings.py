@@ -71,8 +71,8 @@ class Channels:
 
     Args:
         database: Where their settings are.
-        sealer: Seals their secrets.
         store: The trust store that their receivers' certificates are held against.
+        sealer: Seals their secrets.
         clock: Gives the time, aware.
         name: This machine's name, in mail and syslog lines.
     """
@@ -80,8 +80,8 @@ class Channels:
     def __init__(
         self,
         database: Database,
-        sealer: Sealer,
         store: TrustStore,
+        sealer: Sealer,
         *,
         clock: Callable[[], datetime],
         name: str = "troth.invalid",
