@@ -42,6 +42,9 @@ COMMANDS: dict[str, str] = {
     "key": "show, make, request, import or activate the keys and certificates of this node",
     "ise": "add, list, test or remove the ISE servers that are asked",
     "user": "show and change who may log in to a node, and the API tokens",
+    "events": "list what the watch found, and what became of it",
+    "silence": "keep what is expected from being sent, for a while",
+    "mail": "show, set or test where messages go: mail, webhooks, syslog",
     "completion": "print the shell's completion script",
     "demo": "see it all happen, on this machine, with a real TLS server",
 }

@@ -196,6 +196,13 @@ class IseBusy(Unreachable):
     title = "ISE is busy"
 
 
+class NotDelivered(TrothError):
+    """A message did not reach its receiver; it is tried again."""
+
+    code, slug, exit_code, status = "TROTH-560", "not-delivered", 5, 502
+    title = "The message was not delivered"
+
+
 class NotAllowed(TrothError):
     """The caller is not authenticated, or may not do this."""
 
@@ -299,6 +306,13 @@ class ConfigUnusable(TrothError):
 
     code, slug, exit_code, status = "TROTH-700", "configuration-unusable", 7, 500
     title = "The configuration cannot be used"
+
+
+class ChannelUnusable(ConfigUnusable):
+    """The settings of a channel, or its secret, cannot be used."""
+
+    code, slug = "TROTH-561", "channel-unusable"
+    title = "The channel cannot be used"
 
 
 class StoreUnusable(TrothError):

@@ -75,10 +75,12 @@ def with_revocation(
         return found
     from troth.store.authorities import revocation_of
     from troth.tls import stapling
+    from troth.tls.fetch import fetcher
     from troth.tls.revocation import Settings, Strictness, check_path
 
     kept = revocation_of(store, domain)
     settings = Settings(strictness=Strictness(kept.strictness), responders=kept.responders)
     staple = (lambda: stapling.stapled(target)) if stapling.available() else None
-    reason = check_path(path, settings=settings, now=store.now(), staple=staple)
+    fetch = fetcher(settings.timeout_s, target.permit)
+    reason = check_path(path, settings=settings, now=store.now(), fetch=fetch, staple=staple)
     return ChainOutcome(valid=False, reason=reason) if reason else found

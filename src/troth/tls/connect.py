@@ -8,19 +8,32 @@ from typing import TYPE_CHECKING
 from troth.errors import Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from troth.model.endpoint import Endpoint
     from troth.tls.deadline import Deadline
 
+    # Given an address and a port, raises if nothing may be said to it.
+    Permit = Callable[[str, int], None]
 
-def connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
+
+def connect(endpoint: Endpoint, deadline: Deadline, permit: Permit | None = None) -> socket.socket:
     """Connect to the first of the host's addresses that answers.
+
+    Args:
+        endpoint: Where.
+        deadline: The limit of the whole attempt.
+        permit: Asked about each address that is about to be connected to: the name may lead elsewhere than it did.
 
     Raises:
         Unreachable: None does.
         TimedOut: The limit ran out first.
+        NotAllowed: `permit` refused an address.
     """
     failure: OSError | None = None
     for family, kind, protocol, _, address in _addresses(endpoint):
+        if permit is not None:
+            permit(str(address[0]), endpoint.port)
         candidate = socket.socket(family, kind, protocol)
         try:
             candidate.settimeout(deadline())

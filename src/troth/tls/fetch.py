@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from troth.tls.connect import Permit
 
-def fetcher(timeout_s: float) -> Callable[[str, bytes | None, int], bytes]:
-    """Make the function that fetches: GET, or POST of an OCSP request."""
+
+def fetcher(timeout_s: float, permit: Permit | None = None) -> Callable[[str, bytes | None, int], bytes]:
+    """Make the function that fetches: GET, or POST of an OCSP request; `permit` raises for addresses that it may not."""
 
     def fetch(url: str, body: bytes | None, limit: int) -> bytes:
-        return get(url, body, limit=limit, timeout_s=timeout_s)
+        return get(url, body, limit=limit, timeout_s=timeout_s, permit=permit)
 
     return fetch
 
 
-def get(url: str, body: bytes | None, *, limit: int, timeout_s: float) -> bytes:
+def get(url: str, body: bytes | None, *, limit: int, timeout_s: float, permit: Permit | None = None) -> bytes:
     """Fetch one answer.
 
     Args:
@@ -35,16 +37,18 @@ def get(url: str, body: bytes | None, *, limit: int, timeout_s: float) -> bytes:
         body: An OCSP request to post; None for a plain GET.
         limit: The largest answer, in bytes.
         timeout_s: The limit of the whole attempt, in seconds.
+        permit: Raises for an address (and port) that must not be connected to.
 
     Raises:
         Unreachable: There was no usable answer.
+        NotAllowed: `permit` refused the address.
     """
     parts = urlsplit(url) if len(url) <= 2048 and url.isascii() and url.isprintable() else None
     if parts is None or parts.scheme != "http" or not parts.hostname or "@" in parts.netloc:
         raise Unreachable(f"{printable(url, 80)} is not fetched.", why="only http:// addresses without a user name are")
     endpoint = Endpoint(canonical_host(parts.hostname), parts.port or 80)
     deadline = Deadline(timeout_s, str(endpoint))
-    with connect(endpoint, deadline) as sock:
+    with connect(endpoint, deadline, permit) as sock:
         _refuse_metadata(sock, url)
         connection = http.client.HTTPConnection(endpoint.host, endpoint.port)
         connection.sock = sock

@@ -16,8 +16,11 @@ from troth.tls.proxy import Proxy, open_tunnel
 from troth.trust.verdict import Presented
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
+
+    from troth.tls.connect import Permit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class Target:
         timeout_s: The limit of the whole attempt, in seconds.
         proxy: An HTTP proxy on the way.
         alpn: The application protocols to offer, for hosts whose certificate depends on them.
+        permit: Raises for an address (and port) that must not be connected to. Behind a proxy, which resolves names by
+            itself, it is asked about the host as it is written.
     """
 
     endpoint: Endpoint
@@ -37,6 +42,7 @@ class Target:
     timeout_s: float = DEFAULT_TIMEOUT_S
     proxy: Proxy | None = None
     alpn: tuple[str, ...] = ()
+    permit: Permit | None = None
 
     @property
     def verified_name(self) -> str:
@@ -57,6 +63,7 @@ def probe(
     Raises:
         Unreachable: No connection, no TLS, or the limit ran out.
         UnreadableCertificate: There is no certificate, or it cannot be read.
+        NotAllowed: The target's `permit` refused the address.
         ssl.SSLCertVerificationError: The given context refused the certificate.
     """
     endpoint = target.endpoint
@@ -64,7 +71,7 @@ def probe(
     looking = context or client_context()
     if target.alpn:
         looking.set_alpn_protocols(target.alpn)
-    with connect(target.proxy.endpoint if target.proxy else endpoint, deadline) as sock:
+    with reach(target, deadline) as sock:
         address = str(sock.getpeername()[0])
         if target.proxy:
             open_tunnel(sock, target.proxy, endpoint, deadline)
@@ -84,6 +91,20 @@ def probe(
         leaf=leaf, chain=seen.chain, server_name=target.server_name, address="" if target.proxy else address
     )
     return presented, seen
+
+
+def reach(target: Target, deadline: Deadline) -> socket.socket:
+    """Connect to a target, or to the proxy on the way to it.
+
+    Raises:
+        Unreachable: No address of it answers.
+        NotAllowed: The target's `permit` refused the address.
+    """
+    if target.proxy is None:
+        return connect(target.endpoint, deadline, target.permit)
+    if target.permit is not None:
+        target.permit(target.endpoint.host, target.endpoint.port)
+    return connect(target.proxy.endpoint, deadline)
 
 
 def read_leaf(data: bytes, what: str) -> CertificateView:
