@@ -13,8 +13,8 @@ from troth.model.certificate import CertificateView
 class Files:
     """A certificate file with its key file."""
 
-    certificate: Path
-    key: Path
+    certfile: Path
+    keyfile: Path
 
 
 class Keys:
@@ -29,8 +29,8 @@ class Keys:
         self._count += 1
         certificate, key = _self_signed(self._name)
         self._files = Files(self._folder / f"{self._count}.pem", self._folder / f"{self._count}.key")
-        self._files.certificate.write_bytes(certificate)
-        self._files.key.write_bytes(key)
+        self._files.certfile.write_bytes(certificate)
+        self._files.keyfile.write_bytes(key)
         self.view = CertificateView.from_pem(certificate.decode())
         return self.view
 

@@ -88,7 +88,7 @@ def ask(
         context.minimum_version = context.maximum_version = version
     if client is not None:
         files = client.context_files()
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certfile, files.keyfile)
     data = b""
     with socket.create_connection(("127.0.0.1", monitor.port), timeout=15) as raw, context.wrap_socket(raw) as tls:
         tls.sendall(request)
@@ -149,7 +149,7 @@ def test_a_changed_certificate_is_served_to_who_comes_next(monitor: Running, key
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         files = keys["peer"].context_files()
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certfile, files.keyfile)
         with socket.create_connection(("127.0.0.1", monitor.port), timeout=15) as raw, context.wrap_socket(raw) as tls:
             return tls.getpeercert(binary_form=True) or b""
 

@@ -35,9 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--health-port", type=_port, default=8082, metavar="PORT", help="the Health Monitor (8082)")
     parser.add_argument(
         "--algorithm",
-        default="",
-        metavar="KIND",
-        help="the kind of the node's key: ec-p256 (default), ec-p384, rsa-3072, …",
+        choices=("ec-p256", "ec-p384", "rsa-3072", "rsa-4096"),
+        help="the kind of the node's key (default: ec-p256)",
     )
     parser.add_argument(
         "--postgres", default="", metavar="WHICH", help="debian, wheel, or a folder of PostgreSQL's programs"
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         postgres=Postgres(programs=args.postgres, user=args.postgres_user, small=args.small),
         database=External(url=args.database_url),
     )
-    algorithm = Algorithm.parse(args.algorithm) if args.algorithm else None
+    algorithm = Algorithm(args.algorithm) if args.algorithm else None
     made = initialise(home, wanted, algorithm=algorithm, say=lambda what: output.note(f"making {what} …"))
     if args.json:
         output.document(

@@ -86,7 +86,7 @@ async def _run(node: Node, ready: int) -> None:
     open_socket = listener(node.config.management, "The management server")
     served = Served(node.identity)
     server = uvicorn.Server(_Settings(application(node, names=lambda: _names(node, open_socket)), served))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign]  # the parent's stop counts
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the parent's stop counts
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[open_socket]))

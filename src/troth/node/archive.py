@@ -67,8 +67,8 @@ def write(target: Path, members: Iterable[tuple[str, Path]], facts: dict[str, An
             about = tarfile.TarInfo(MANIFEST)
             about.size, about.mode = len(data), 0o600
             tar.addfile(about, io.BytesIO(data))
-        with unfinished.open("rb") as opened:
-            os.fsync(opened.fileno())
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
         found = read(unfinished)
         unfinished.rename(target)
         durable(target.parent)

@@ -31,7 +31,7 @@ async def serve(home: Home, handlers: dict[str, Callable[[], Answer]]) -> asynci
         try:
             async with asyncio.timeout(_LIMIT_S):
                 asked = json.loads(await reader.readline())
-                handler = handlers.get(asked.get("ask")) if _is_owner(writer) and isinstance(asked, dict) else None
+                handler = handlers.get(str(asked.get("ask"))) if _is_owner(writer) and isinstance(asked, dict) else None
                 answer = handler() if handler else {"error": "not understood"}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()

@@ -124,7 +124,7 @@ def _certify(home: Home, config: Config, algorithm: Algorithm | None) -> None:
     from troth.errors import IdentityMissing
     from troth.identity import Identity
     from troth.identity.keys import DEFAULT
-    from troth.store.sqlite import utc_now
+    from troth.store.base import utc_now
 
     identity = Identity(home.identity, utc_now)
     try:

@@ -77,7 +77,7 @@ class Node:
     def identity(self) -> Identity:
         """The node's own keys and certificates."""
         from troth.identity import Identity
-        from troth.store.sqlite import utc_now
+        from troth.store.base import utc_now
 
         return Identity(self.home.identity, utc_now, names=self.config.names)
 

@@ -16,11 +16,11 @@ class Keys(Protocol):
     """A certificate file with its key file."""
 
     @property
-    def certificate(self) -> Path:
+    def certfile(self) -> Path:
         """The certificate, with its chain."""
 
     @property
-    def key(self) -> Path:
+    def keyfile(self) -> Path:
         """The key."""
 
 
@@ -79,7 +79,7 @@ class Served:
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.num_tickets = 0
         files = self._identity.context_files()
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certfile, files.keyfile)
         if self._clients is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             if self._clients:

@@ -14,12 +14,11 @@ from troth.errors import TrothError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.routing import BaseRoute
 
     from troth.node.node import Node
 
 
-def health_routes(node: Node, threads: anyio.CapacityLimiter) -> list[BaseRoute]:
+def health_routes(node: Node, threads: anyio.CapacityLimiter) -> list[Route]:
     """Give the routes. `/livez` and `/readyz` say one word to everybody; `/metrics` only to who may read."""
 
     async def livez(request: Request) -> Response:

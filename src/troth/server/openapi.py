@@ -52,7 +52,7 @@ def document(operations: Sequence[Operation], *, name: str) -> dict[str, Any]:
         operations: All operations.
         name: What the node calls itself.
     """
-    kinds = [Problem]
+    kinds: list[Any] = [Problem]
     for each in operations:
         kinds += [kind for kind in (each.query, each.body, each.result) if kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
