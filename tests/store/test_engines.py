@@ -121,7 +121,9 @@ def test_the_version_changes_with_every_commit_and_only_then(place: Place) -> No
     store.entry(HOST)
     assert store.version() == before
     program = "from troth.model.fingerprint import Fingerprint\nstore.revoke(Fingerprint.of(b'x'))"
-    assert in_another_process(place, program).wait() == 0
+    with in_another_process(place, program) as process:
+        process.communicate()
+    assert process.returncode == 0
     assert store.version() != before
 
 

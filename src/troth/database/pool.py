@@ -46,6 +46,7 @@ class Database:
             open=False,
             timeout=_WAIT_S,
             configure=_configure,
+            kwargs={"autocommit": True},  # so that a lone statement is one journey; `transaction` begins its own
             check=ConnectionPool.check_connection,
             name="troth",
         )
@@ -76,6 +77,16 @@ class Database:
                     why="the wait for the standby was cut short",
                     next_command="look before you repeat it: troth journal export",
                 )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for questions, each of which sees what was committed before it; no transaction is begun.
+
+        Raises:
+            StoreUnusable: The database does not answer, or refuses.
+        """
+        with mapped(), self._pool.connection() as connection:
+            yield connection
 
     def migrate(self) -> None:
         """Bring the tables to this version of Troth; see `migrate.migrate`."""
@@ -126,4 +137,3 @@ def _configure(connection: Connection) -> None:
     # An idle transaction would hold locks for ever if a thread hung; a statement that takes this long never ends well.
     connection.execute("SET idle_in_transaction_session_timeout = '60s'")
     connection.execute("SET statement_timeout = '60s'")
-    connection.commit()

@@ -13,7 +13,7 @@ import threading
 import weakref
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -96,7 +96,7 @@ class PostgresEngine:
             if outer is not None:
                 yield outer
                 return
-            with self._database.transaction() as raw:
+            with self._database.reading() as raw:
                 if raw not in self._verified:
                     self._verify(raw)
                 yield Statements(raw)
@@ -142,7 +142,7 @@ class PostgresEngine:
         if outer is not None:
             token: bytes = outer.execute("SELECT token FROM version").fetchone()[0]
             return token  # of a transaction that may be rolled back; then nobody else ever sees it
-        with self._database.transaction() as raw:
+        with self._database.reading() as raw:
             return self._verify(raw)[0]
 
     @contextmanager
@@ -175,10 +175,10 @@ class PostgresEngine:
         """Read how far the database is, and hold it against what this node saw of it."""
 
         def record(seq: int) -> bytes | None:
-            found = psycopg.RawCursor(raw).execute(_RECORD, (seq,)).fetchone()
+            found: Any = psycopg.RawCursor(raw).execute(_RECORD, (seq,)).fetchone()
             return found[0] if found else None
 
-        row = psycopg.RawCursor(raw).execute(_STATE).fetchone()
+        row: Any = psycopg.RawCursor(raw).execute(_STATE).fetchone()
         if row is None:
             raise StoreUnusable("The database has no trust store in it.", next_command="troth status")
         token, store, seq, digest = row
