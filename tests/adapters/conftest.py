@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from tests.simulators.recorder import Recorder
-from troth.store import open_store
-from troth.store.sqlite import SqliteStore
+from tests.stores import store_for
+from troth.store.base import Store
 
 Record = Callable[..., Recorder]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty trust store."""
-    with open_store(tmp_path / "home" / "trust.db") as opened:
+    with store_for(request, tmp_path / "home") as opened:
         yield opened
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.stores import ENGINES, Place, place_for
 from troth.model.certificate import CertificateView
-from troth.store import open_store
-from troth.store.sqlite import SqliteStore
+from troth.store.base import Store
 from troth.trust.verdict import Presented
 
 
@@ -49,15 +49,18 @@ def presented(name: str) -> Presented:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the store is to be."""
+    """Where the SQLite store is to be."""
     return tmp_path / "home" / "trust.db"
 
 
+@pytest.fixture(params=ENGINES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A place for a store, of each engine."""
+    with place_for(request, request.param, tmp_path / "home") as made:
+        yield made
+
+
 @pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    """An empty trust store."""
-    with open_store(path) as opened:
-        yield opened
-
-
-Opener = Callable[[], SqliteStore]
+def store(place: Place) -> Store:
+    """An empty trust store, of each engine."""
+    return place.open()

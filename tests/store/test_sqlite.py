@@ -1,4 +1,4 @@
-"""The SQLite store: what it keeps, who wins a race, and what it says when its file is not what it was."""
+"""The SQLite store: what it says when its file is not what it was."""
 
 from __future__ import annotations
 
@@ -7,61 +7,27 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.store.conftest import presented, view
-from troth import manage
 from troth.errors import BadInput, StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion
 from troth.model.endpoint import Endpoint
-from troth.model.entry import CheckMode, EntryState, Override, PinKind, PinState
 from troth.store import open_store
 from troth.store.accept import accept
 from troth.store.audit import audit
 from troth.store.sqlite import SqliteStore
-from troth.trust.verdict import Verdict
 
 HOST = Endpoint("ise.example.com", 443)
 
 
-def test_a_decision_is_on_the_disk_when_it_is_told(store: SqliteStore, path: Path) -> None:
-    """What one process learned, another knows, with its certificate, its evidence and its journal."""
-    store.judge(HOST, presented("a"))
-    with open_store(path) as other:
-        found = other.entry(HOST)
-        assert found is not None
-        assert found.current[0].fingerprint == view("a").fingerprint
-        assert other.certificate(view("a").fingerprint) == view("a")
-        assert [record.action for record in other.records()] == ["first-use"]
-        assert not audit(other).faults
-
-
-def test_of_parallel_first_uses_that_differ_one_wins(path: Path) -> None:
-    """Threat 3, in threads that share a store and in stores of their own."""
-    shared = open_store(path)
-    verdicts: list[tuple[Verdict, str]] = []
-    start = threading.Barrier(12)
-
-    def learn(number: int) -> None:
-        store = shared if number % 2 else open_store(path)
-        name = f"cert {number % 4}"
-        leaf = presented(name)
-        start.wait()
-        verdicts.append((store.judge(HOST, leaf).verdict, name))
-
-    threads = [threading.Thread(target=learn, args=(number,)) for number in range(12)]
-    for name in range(4):
-        view(f"cert {name}")
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (winner,) = [name for verdict, name in verdicts if verdict is Verdict.FIRST_USE]
-    assert all((verdict is Verdict.CHANGED) == (name != winner) for verdict, name in verdicts)
-    assert not audit(shared).faults
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    """An empty trust store."""
+    with open_store(path) as opened:
+        yield opened
 
 
 def vanish(path: Path) -> None:
@@ -269,21 +235,6 @@ def test_a_changed_pin_or_journal_is_found(store: SqliteStore, path: Path) -> No
     assert any("missing" in fault for fault in audit(store).faults)
 
 
-def test_the_version_changes_with_every_commit_and_only_then(store: SqliteStore, path: Path) -> None:
-    """The token that contexts hold their pins against differs after each commit of any process."""
-    store.judge(HOST, presented("a"))
-    before = store.version()
-    assert store.version() == before
-    store.entry(HOST)
-    assert store.version() == before
-    program = (
-        "import sys; from troth.store import open_store; from troth.model.fingerprint import Fingerprint;"
-        "open_store(sys.argv[1]).revoke(Fingerprint.of(b'x'))"
-    )
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
-    assert store.version() != before
-
-
 def test_a_fork_has_connections_of_its_own(store: SqliteStore, path: Path) -> None:
     """A child that was forked while the store was open uses it without harm to the parent."""
     store.judge(HOST, presented("a"))
@@ -300,61 +251,3 @@ def test_a_fork_has_connections_of_its_own(store: SqliteStore, path: Path) -> No
     store.judge(Endpoint("parent", 1), presented("a"))
     assert {entry.endpoint.host for entry in store.entries()} == {"ise.example.com", "child", "parent"}
     assert not audit(store).faults
-
-
-def test_revocation_reaches_every_endpoint_that_bears_the_key(store: SqliteStore) -> None:
-    """Revoking a key revokes the pins of every certificate with it, everywhere, and a later pin of it is refused."""
-    for number in range(3):
-        store.judge(Endpoint(f"h{number}", 443), presented("shared"))
-    touched = store.revoke(view("shared").spki, reason="stolen")
-    assert len(touched) == 3
-    for number in range(3):
-        assert store.judge(Endpoint(f"h{number}", 443), presented("shared")).verdict is Verdict.REVOKED
-    assert store.judge(Endpoint("new", 443), presented("shared")).verdict is Verdict.REVOKED
-    with pytest.raises(BadInput, match="revoked"):
-        manage.pin(store, Endpoint("x", 1), kind=PinKind.CERTIFICATE, view=view("shared"))
-    assert not audit(store).faults
-
-
-def test_revoking_one_certificate_leaves_its_key_alone(store: SqliteStore) -> None:
-    """A key pin outlives the revocation of one of its certificates, but that certificate is refused."""
-    manage.set_policy(store, HOST, Override(pin=PinKind.KEY))
-    store.judge(HOST, presented("a"))
-    store.revoke(view("a").fingerprint)
-    found = store.entry(HOST)
-    assert found is not None
-    assert found.current
-    assert store.judge(HOST, presented("a")).verdict is Verdict.REVOKED
-
-
-def test_a_failed_change_changes_nothing(store: SqliteStore) -> None:
-    """An exception in the middle of a change leaves entry and journal as they were."""
-    store.judge(HOST, presented("a"))
-    before = (store.entry(HOST), [record.seq for record in store.records()])
-
-    def fail(_: object) -> object:
-        raise MemoryError
-
-    with pytest.raises(MemoryError):
-        store.change(HOST, "test", fail)  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError), store.transaction():
-        store.revoke(view("a").fingerprint)
-        raise RuntimeError
-    assert (store.entry(HOST), [record.seq for record in store.records()]) == before
-    assert store.judge(HOST, presented("a")).verdict is Verdict.MATCH
-
-
-def test_quarantine_and_deletion_are_states_not_absences(store: SqliteStore) -> None:
-    """A quarantined or deleted endpoint is still on record, with its history."""
-    manage.set_domain(store, "system", Override(mode=CheckMode.STRICT))
-    assert store.judge(HOST, presented("a")).verdict is Verdict.UNAPPROVED
-    waiting = store.entry(HOST)
-    assert waiting is not None
-    assert (waiting.state, waiting.pins[0].state) == (EntryState.QUARANTINED, PinState.QUARANTINED)
-    approved = manage.approve(store, waiting, view("a").fingerprint)
-    assert approved.state is EntryState.ACTIVE
-    gone = manage.delete(store, approved, None)
-    assert gone.state is EntryState.DELETED
-    assert gone.having(PinState.RETIRED)
-    assert store.listing() == []
-    assert len(store.listing(deleted=True)) == 1

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores import store_for
 from troth.demo.host import Host
 from troth.model.endpoint import Endpoint
-from troth.store import open_store
-from troth.store.sqlite import SqliteStore
+from troth.store.base import Store
 from troth.tls.probe import Target
 
 Serve = Callable[[Callable[[socket.socket], None]], Endpoint]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty trust store."""
-    with open_store(tmp_path / "home" / "trust.db") as opened:
+    with store_for(request, tmp_path / "home") as opened:
         yield opened
 
 

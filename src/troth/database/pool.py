@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Connection = psycopg.Connection[tuple[object, ...]]
-_WAIT_S = 10.0
+# The pool's own attempts come at ever longer intervals: given up early, the next question begins a new one at once.
+_RETRY_S = 2.0
 # A cancelled wait for the standby is a warning, and the row is visible: yet nobody knows whether it is kept.
 _CANCELLED_WAIT = "01000"
 _FULL = (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory)
@@ -35,17 +36,20 @@ class Database:
     Args:
         conninfo: What libpq needs to connect; passwords come from libpq's own password file.
         size: How many connections at most.
+        wait_s: How long to wait for one: for a turn, or for a server that is just starting.
     """
 
-    def __init__(self, conninfo: str, *, size: int = 8):
+    def __init__(self, conninfo: str, *, size: int = 8, wait_s: float = 10.0):
         self.conninfo = conninfo
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo,
             min_size=0,
             max_size=size,
             open=False,
-            timeout=_WAIT_S,
+            timeout=wait_s,
+            reconnect_timeout=_RETRY_S,
             configure=_configure,
+            kwargs={"autocommit": True},  # so that a lone statement is one journey; `transaction` begins its own
             check=ConnectionPool.check_connection,
             name="troth",
         )
@@ -76,6 +80,16 @@ class Database:
                     why="the wait for the standby was cut short",
                     next_command="look before you repeat it: troth journal export",
                 )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for questions, each of which sees what was committed before it; no transaction is begun.
+
+        Raises:
+            StoreUnusable: The database does not answer, or refuses.
+        """
+        with mapped(), self._pool.connection() as connection:
+            yield connection
 
     def migrate(self) -> None:
         """Bring the tables to this version of Troth; see `migrate.migrate`."""
@@ -126,4 +140,3 @@ def _configure(connection: Connection) -> None:
     # An idle transaction would hold locks for ever if a thread hung; a statement that takes this long never ends well.
     connection.execute("SET idle_in_transaction_session_timeout = '60s'")
     connection.execute("SET statement_timeout = '60s'")
-    connection.commit()

@@ -9,7 +9,11 @@ from troth.store import paths
 from troth.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from troth.database.pool import Database
+    from troth.store.base import Store
 
 
 def accept(path: Path | None = None, *, empty: bool, really: bool) -> str:
@@ -44,12 +48,41 @@ def accept(path: Path | None = None, *, empty: bool, really: bool) -> str:
         return f"this would {what}; to do it, add --yes"
     if empty:
         database.unlink(missing_ok=True)
+    _go_on(witness, lambda: SqliteStore.open(database), empty=empty)
+    return f"accepted: {what}"
+
+
+def accept_database(database: Database, folder: Path, *, really: bool) -> str:
+    """Go on with what is in the database now, although this node saw more of it, or another one.
+
+    A program that runs goes by what it saw itself, so it refuses the database until it is started again.
+
+    Args:
+        database: The pool.
+        folder: Where the node keeps what it saw; see `PostgresStore`.
+        really: Do it; without, only say what would be done.
+
+    Raises:
+        NotFound: This node never saw the database, so there is nothing to accept.
+    """
+    from troth.store.postgres import WITNESS, PostgresStore
+
+    witness = folder / WITNESS
+    if not witness.exists():
+        raise NotFound("There is nothing to accept: this node never saw a database.", next_command="troth status")
+    what = "go on with the database as it is, and with what it trusts"
+    if not really:
+        return f"this would {what}; to do it, add --yes"
+    _go_on(witness, lambda: PostgresStore(database, folder), empty=False)
+    return f"accepted: {what}"
+
+
+def _go_on(witness: Path, opening: Callable[[], Store], *, empty: bool) -> None:
     aside = witness.with_suffix(".witness.old")
     witness.replace(aside)
     try:
-        with SqliteStore.open(database) as store, store.transaction() as connection:
+        with opening() as store, store.transaction() as connection:
             store.journal(connection, "accept", "store", {"empty": empty, "witness": aside.read_text()[:200].strip()})
     except BaseException:
         aside.replace(witness)
         raise
-    return f"accepted: {what}"

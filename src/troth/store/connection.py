@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from troth.errors.base import StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion, TrothError
+from troth.errors.base import StoreUnusable, StoreVanished, StoreVersion, TrothError
 from troth.store import paths, schema, witness
 from troth.store.listing import Dialect
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 60.0
 HEAD = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
 DIALECT = Dialect(hex="lower(hex({}))", moment="strftime('%Y-%m-%dT%H:%M:%SZ', {} / 1000000, 'unixepoch')")
-_ACCEPT = "troth journal accept"
 # A handle on the shared-memory file must never be closed: POSIX drops all of a process's locks on a file with the first
 # handle that is closed, and SQLite's own locks are among them (sqlite.org/howtocorrupt.html, section 2.2).
 _shared_memory: dict[tuple[int, int], mmap.mmap] = {}
@@ -175,20 +174,12 @@ class Database:
         if known is None:
             self.note(head_seq, head, durable=True)
             return
-        if known.store != self.store_id:
-            raise StoreRolledBack(
-                f"{self.path} is another trust store than the one that was here.",
-                why=f"store {self.store_id} in place of {known.store}",
-                next_command=f"{_ACCEPT}, if you put it there yourself",
-            )
-        found = connection.execute("SELECT hash FROM journal WHERE seq = ?", (known.seq,)).fetchone()
-        if known.seq and (found is None or found[0].hex() != known.hash):
-            raise StoreRolledBack(
-                f"{self.path} is not the store that it was: record {known.seq} of its journal "
-                + ("is missing." if found is None else "is another one."),
-                why="an old copy was put back, or the journal was rewritten; what was revoked since would be trusted",
-                next_command=f"restore the newest copy; or, if you put this one back yourself: {_ACCEPT}",
-            )
+
+        def record(seq: int) -> bytes | None:
+            found = connection.execute("SELECT hash FROM journal WHERE seq = ?", (seq,)).fetchone()
+            return found[0] if found else None
+
+        witness.require(known, self.path, self.store_id, record)
 
     def _header(self) -> mmap.mmap:
         held: mmap.mmap | None = getattr(self._local, "header", None)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Cursor(Protocol):
-    """The rows of one statement."""
+    """The rows of one statement; they outlast the block in which the connection was given."""
 
     @property
     def rowcount(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from troth.model.entry import Entry, Policy
 from troth.model.fingerprint import Fingerprint
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from troth.store.engine import Connection, Engine
 
 Clock = Callable[[], datetime]
+_RECORDS = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq"
 
 
 class Reader:
@@ -71,8 +72,11 @@ class Reader:
 
     def entries(self) -> Iterator[Entry]:
         """Read every entry, tombstones too."""
+        # Whoever takes their time over the entries keeps no connection from others meanwhile.
         with self.reading() as connection:
-            yield from rows.select_entries(connection)
+            found = rows.select_entries(connection)
+        with self._engine.map_errors():
+            yield from found
 
     def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[Listed]:
         """Read one line per entry, ordered by host and port."""
@@ -122,7 +126,9 @@ class Reader:
     def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[journal.Record]:
         """Read the journal, in order."""
         with self.reading() as connection:
-            yield from _records(connection, subject, since)
+            found = connection.execute(_RECORDS, (since, subject))
+        with self._engine.map_errors():
+            yield from map(_record, found)
 
     def _policy(self, connection: Connection, domain: str) -> Policy:
         row = connection.execute("SELECT mode, pin, expired FROM policy WHERE domain = ?", (domain,)).fetchone()
@@ -137,19 +143,18 @@ class Reader:
         return self._engine.reading()
 
 
-def _records(connection: Connection, subject: str | None, since: int) -> Iterator[journal.Record]:
+def _record(row: tuple[Any, ...]) -> journal.Record:
     import json
 
-    query = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq"
-    for seq, at, actor, origin, action, about, detail, previous, digest in connection.execute(query, (since, subject)):
-        yield journal.Record(
-            seq=seq,
-            at=at,
-            actor=actor,
-            origin=origin,
-            action=action,
-            subject=about,
-            detail=json.loads(detail),
-            previous=previous,
-            hash=digest,
-        )
+    seq, at, actor, origin, action, about, detail, previous, digest = row
+    return journal.Record(
+        seq=seq,
+        at=at,
+        actor=actor,
+        origin=origin,
+        action=action,
+        subject=about,
+        detail=json.loads(detail),
+        previous=previous,
+        hash=digest,
+    )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from troth.model.certificate import CertificateView
-    from troth.store.engine import Connection
+    from troth.store.engine import Connection, Cursor
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -59,10 +59,17 @@ def select_entry(connection: Connection, endpoint: Endpoint) -> Entry | None:
 
 
 def select_entries(connection: Connection, where: str = "TRUE", parameters: Iterable[object] = ()) -> Iterator[Entry]:
-    """Read entries with their pins, ordered by host, port and protocol; `where` is a constant condition on `e`."""
+    """Read entries with their pins, ordered by host, port and protocol; `where` is a constant condition on `e`.
+
+    The question is asked at once, and the entries are made one by one.
+    """
     cursor = connection.execute(
         f"{_SELECT} WHERE {where} ORDER BY e.host, e.port, e.protocol, p.position", tuple(parameters)
     )
+    return _grouped(cursor)
+
+
+def _grouped(cursor: Cursor) -> Iterator[Entry]:
     group: list[tuple[Any, ...]] = []
     for row in cursor:
         if group and group[0][0] != row[0]:

@@ -11,12 +11,14 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from troth.errors.base import StoreUnusable
+from troth.errors.base import StoreRolledBack, StoreUnusable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _SIZE = 256
+_ACCEPT = "troth journal accept"
 
 
 class Witness(NamedTuple):
@@ -59,3 +61,31 @@ def write(path: Path, witness: Witness, *, durable: bool = False) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def require(known: Witness, name: object, store: str, record: Callable[[int], bytes | None]) -> None:
+    """Stop if a store is not the one that the witness knows, or its journal does not hold what it held.
+
+    Args:
+        known: What the witness knows.
+        name: What the error calls the store.
+        store: The identity of the store that is there.
+        record: Gives the hash of a record of its journal.
+
+    Raises:
+        StoreRolledBack: It is not.
+    """
+    if known.store != store:
+        raise StoreRolledBack(
+            f"{name} is another trust store than the one that was here.",
+            why=f"store {store} in place of {known.store}",
+            next_command=f"{_ACCEPT}, if you put it there yourself",
+        )
+    found = record(known.seq) if known.seq else None
+    if known.seq and (found is None or found.hex() != known.hash):
+        raise StoreRolledBack(
+            f"{name} is not the store that it was: record {known.seq} of its journal "
+            + ("is missing." if found is None else "is another one."),
+            why="an old copy was put back, or the journal was rewritten; what was revoked since would be trusted",
+            next_command=f"restore the newest copy; or, if you put this one back yourself: {_ACCEPT}",
+        )
