@@ -223,7 +223,7 @@ def test_another_nodes_key_opens_nothing(servers: Servers, database: Database) -
         Servers(database, Box()).credentials(servers.get("primary"))
 
 
-def test_changes_are_journalled_with_no_secret(servers: Servers) -> None:
+def test_changes_are_journalled_with_no_secret(database: Database) -> None:
     """Each change is written down in its own transaction; a journal that cannot be written undoes the change."""
     notes: list[tuple[str, str, dict[str, object]]] = []
 
@@ -233,14 +233,15 @@ def test_changes_are_journalled_with_no_secret(servers: Servers) -> None:
     def broken(_connection: Connection, _action: str, _subject: str, _detail: dict[str, object], /) -> None:
         raise StoreUnusable("no room")
 
-    one = servers.put(ONE, MONITOR, audit=audit)
-    servers.put(ONE, MONITOR, audit=audit)
+    servers, hindered = (Servers(database, Box(), audit=each) for each in (audit, broken))
+    one = servers.put(ONE, MONITOR)
+    servers.put(ONE, MONITOR)
     with pytest.raises(StoreUnusable):
-        servers.put(TWO, MONITOR, audit=broken)
+        hindered.put(TWO, MONITOR)
     with pytest.raises(StoreUnusable):
-        servers.remove(one, audit=broken)
+        hindered.remove(one)
     assert len(servers.all()) == 1
-    servers.remove(one, audit=audit)
+    servers.remove(one)
     assert [note[:2] for note in notes] == [("ise-add", str(ONE)), ("ise-change", str(ONE)), ("ise-remove", str(ONE))]
     assert MONITOR.password not in repr(notes)
 

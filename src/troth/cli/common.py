@@ -24,11 +24,26 @@ WORST_FIRST = (7, 3, 6, 4, 5, 2, 1, 0)
 _MAX_FILE = 64 << 20
 
 
-def store() -> TrustStore:
-    """Open the trust store that this call is about."""
+@contextmanager
+def store() -> Iterator[TrustStore]:
+    """Open the trust store that this call is about: a node's, where the home is one; else the user's own."""
+    if is_node():
+        from troth.node.node import Node
+
+        with Node() as node:
+            yield node.store
+        return
     from troth.store import open_store
 
-    return open_store()
+    with open_store() as opened:
+        yield opened
+
+
+def is_node() -> bool:
+    """Whether this call is about a node; cheap enough for every command."""
+    from troth.store.paths import default_path
+
+    return default_path().with_name("troth.toml").is_file()
 
 
 def add_endpoint(parser: argparse.ArgumentParser) -> None:

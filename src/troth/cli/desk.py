@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import socket
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from troth.errors import BadInput, ConfigUnusable
+from troth.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +51,9 @@ def opened() -> Iterator[Desk]:
     Raises:
         ConfigUnusable: There is no node here.
     """
-    with _node() as node:
+    from troth.node.node import Node
+
+    with Node() as node:
         yield desk(node.database, node.vault, node.store)
 
 
@@ -107,18 +108,3 @@ def moment(text: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise BadInput(f"{text[:40]!r} is no time.", why="write it as 2030-01-31T18:00:00Z")
     return found.astimezone(UTC)
-
-
-def _node() -> Any:
-    """Open the node: what has a database, a vault and a trust store, until the block ends. Only this knows how."""
-    try:
-        module = importlib.import_module("troth.node.node")
-    except ModuleNotFoundError as error:
-        if error.name not in ("troth.node", "troth.node.node"):
-            raise
-        raise ConfigUnusable(
-            "There is no node here.",
-            why="events, silences and channels are kept in a node's database",
-            next_command="troth init",
-        ) from None
-    return module.Node()

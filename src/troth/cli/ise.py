@@ -72,14 +72,10 @@ def node() -> Iterator[tuple[Servers, TrustStore]]:
     Raises:
         ConfigUnusable: There is no node.
     """
-    from troth.errors import ConfigUnusable
+    from troth.node.node import Node
 
-    raise ConfigUnusable(
-        "ISE servers belong to a node, and there is none in this folder.",
-        why="they are kept in the node's database, their passwords under the node's key",
-        next_command="troth init; or name the node's folder: --home DIR",
-    )
-    yield
+    with Node() as opened:
+        yield opened.ise, opened.store
 
 
 def _require_sense(args: argparse.Namespace) -> None:

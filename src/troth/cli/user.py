@@ -83,15 +83,15 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def opened() -> Iterator[tuple[Accounts, Audit]]:
-    """Open the accounts of the node that this call is about, and its journal. The only place that knows where they are.
+    """Open the accounts of the node that this call is about, and its journal.
 
     Raises:
         ConfigUnusable: There is no node.
     """
-    from troth.errors import ConfigUnusable
+    from troth.node.node import Node
 
-    raise ConfigUnusable("There is no node in this home, and users belong to a node.")
-    yield  # what makes this a context, until nodes can be opened
+    with Node() as node:
+        yield node.accounts, node.audit
 
 
 def _list(args: argparse.Namespace, accounts: Accounts, _audit: Audit) -> int:

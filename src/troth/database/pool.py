@@ -19,7 +19,7 @@ from troth.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Connection = psycopg.Connection[tuple[object, ...]]
 # The pool's own attempts come at ever longer intervals: given up early, the next question begins a new one at once.
@@ -54,6 +54,7 @@ class Database:
             name="troth",
         )
         self._pool.open()
+        self._afterwards: dict[int, list[Callable[[], None]]] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -69,17 +70,25 @@ class Database:
                 notices.append(diagnostic.sqlstate)  # a notice can be read only while it is handled
 
             connection.add_notice_handler(note)
+            afterwards = self._afterwards[id(connection)] = []
             try:
                 with connection.transaction():
                     yield connection
             finally:
                 connection.remove_notice_handler(note)
+                del self._afterwards[id(connection)]
+            for each in afterwards:
+                each()
             if _CANCELLED_WAIT in notices:
                 raise OutcomeUnknown(
                     "The change was made here, and nobody knows whether the standby has it.",
                     why="the wait for the standby was cut short",
                     next_command="look before you repeat it: troth journal export",
                 )
+
+    def afterwards(self, connection: Connection, work: Callable[[], None]) -> None:
+        """Do something once the transaction that a connection is in was committed, and not otherwise."""
+        self._afterwards[id(connection)].append(work)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

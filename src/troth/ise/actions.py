@@ -23,7 +23,7 @@ from troth.trust.rejection import require_trusted
 
 if TYPE_CHECKING:
     from troth.ise.models import Credentials, Role, Server
-    from troth.ise.protocols import Audit, Clock
+    from troth.ise.protocols import Clock
     from troth.ise.servers import Servers
     from troth.ise.state import Poll
     from troth.model.endpoint import Endpoint
@@ -52,9 +52,7 @@ class Wish:
     untested: bool = False
 
 
-def add(
-    servers: Servers, store: TrustStore, wish: Wish, *, clock: Clock = utc_now, audit: Audit | None = None
-) -> Server:
+def add(servers: Servers, store: TrustStore, wish: Wish, *, clock: Clock = utc_now) -> Server:
     """Add a server that was tested: its certificate first, then its credentials. What fails leaves no server behind.
 
     Raises:
@@ -75,7 +73,7 @@ def add(
         target = Target(endpoint=wish.endpoint, timeout_s=wish.timeout_s)
         require_trusted(check_target(store, target, domain=DOMAIN, expect=wish.expect))
         found = asyncio.run(_converse(store, wish.endpoint, wish.credentials, wish.timeout_s, clock))
-    made = servers.put(wish.endpoint, wish.credentials, role=wish.role, timeout_s=wish.timeout_s, audit=audit)
+    made = servers.put(wish.endpoint, wish.credentials, role=wish.role, timeout_s=wish.timeout_s)
     return made if found is None else _keep(servers, made, found)
 
 

@@ -55,9 +55,19 @@ class Servers:
         sealer: Seals their passwords.
         clock: Gives the time.
         actor: Who is named as the one who adds.
+        audit: Writes changes into the journal, in their transactions.
     """
 
-    def __init__(self, database: Transactions, sealer: Sealer, *, clock: Clock = utc_now, actor: str = ""):
+    def __init__(
+        self,
+        database: Transactions,
+        sealer: Sealer,
+        *,
+        clock: Clock = utc_now,
+        actor: str = "",
+        audit: Audit | None = None,
+    ):
+        self._audit = audit
         self._database, self._sealer, self._clock, self._actor = database, sealer, clock, actor
 
     def all(self) -> tuple[Server, ...]:
@@ -89,7 +99,6 @@ class Servers:
         *,
         role: Role | None = None,
         timeout_s: float = 15.0,
-        audit: Audit | None = None,
     ) -> Server:
         """Add a server; one that is on record already gets these credentials instead of its own.
 
@@ -98,7 +107,6 @@ class Servers:
             credentials: The user and the password.
             role: Primary or standby; by default the first is the primary, the second the standby.
             timeout_s: The limit of one request, in seconds.
-            audit: Writes it into the journal.
 
         Raises:
             BadInput: There are two already, the role is taken, or a value cannot be used.
@@ -118,12 +126,12 @@ class Servers:
                 values = (*place, credentials.user, sealed, timeout_s, now, self._actor, now)
                 connection.execute(_ADD, values)
             made = next(each for each in _all(connection) if each.endpoint == endpoint)
-            if audit is not None:
+            if self._audit is not None:
                 action = "ise-add" if known is None else "ise-change"
-                audit(connection, action, str(endpoint), {"role": made.role.value, "user": made.user})
+                self._audit(connection, action, str(endpoint), {"role": made.role.value, "user": made.user})
         return made
 
-    def remove(self, server: Server, *, audit: Audit | None = None) -> Server | None:
+    def remove(self, server: Server) -> Server | None:
         """Remove a server, with its password; give the one that was the standby and is the primary now, if one is.
 
         Raises:
@@ -134,8 +142,8 @@ class Servers:
             gone = connection.execute("DELETE FROM ise_server WHERE id = %s", (server.id,))
             if gone.rowcount == 0:
                 raise NotFound(f"{server.endpoint} is no ISE server on record.", next_command="troth ise list")
-            if audit is not None:
-                audit(connection, "ise-remove", str(server.endpoint), {"role": server.role.value})
+            if self._audit is not None:
+                self._audit(connection, "ise-remove", str(server.endpoint), {"role": server.role.value})
             if server.role is Role.STANDBY:
                 return None
             connection.execute("UPDATE ise_server SET role = 'primary'")

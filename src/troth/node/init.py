@@ -171,19 +171,17 @@ def _fill(home: Home, config: Config, password: str) -> None:
     """Make the tables and the first administrator; of an earlier attempt's administrator, set the password."""
     from troth.accounts.roles import Role
     from troth.errors import NameTaken
-    from troth.node.audit import Auditor
 
     with Node(home) as node:
         process = node.cluster.start() if node.cluster is not None else None
         try:
             node.database.migrate()
-            audit = Auditor(node.store, node.database)
             try:
-                node.accounts.users.create(ADMINISTRATOR, password, Role.ADMINISTRATOR, audit=audit)
+                node.accounts.users.create(ADMINISTRATOR, password, Role.ADMINISTRATOR, audit=node.audit)
             except NameTaken:
                 if config.database.url:
                     raise
-                node.accounts.users.set_password(ADMINISTRATOR, password, audit=audit)
+                node.accounts.users.set_password(ADMINISTRATOR, password, audit=node.audit)
         finally:
             node.close()
             if process is not None and node.cluster is not None:

@@ -5,6 +5,7 @@ The command line, the application and the supervisor all open it here, so that e
 
 from __future__ import annotations
 
+import copy
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from troth.accounts.bundle import Accounts
+    from troth.accounts.protocols import Audit
     from troth.database.cluster import Cluster
     from troth.database.pool import Database
     from troth.identity import Identity
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from troth.notify.settings import Channels
     from troth.store.postgres import PostgresStore
     from troth.store.sqlite import SqliteStore
+
+# What names who acts, and is made anew for somebody else.
+_PERSONAL = ("store", "ise", "channels")
 
 
 class Node:
@@ -48,6 +53,19 @@ class Node:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def acting(self, actor: str, origin: str = "") -> Node:
+        """Give the same node as somebody else uses it; the journal names them."""
+        other = copy.copy(self)
+        for name in _PERSONAL:
+            other.__dict__.pop(name, None)
+        other.__dict__["store"] = self.store.acting(actor, origin)
+        return other
+
+    @property
+    def audit(self) -> Audit:
+        """What writes the journal in the transactions of others."""
+        return self.store.audit
 
     def close(self) -> None:
         """Close what was opened."""
@@ -111,7 +129,7 @@ class Node:
         """The ISE servers."""
         from troth.ise.servers import Servers
 
-        return Servers(self.database, self.vault, actor=self.store.actor)
+        return Servers(self.database, self.vault, actor=self.store.actor, audit=self.store.audit)
 
     @cached_property
     def board(self) -> Board:

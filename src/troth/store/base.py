@@ -6,6 +6,7 @@ of two parallel first uses that see different certificates exactly one wins, and
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import sys
@@ -53,6 +54,18 @@ class Store(Reader):
         self._one_writer = threading.RLock()
         self.actor = actor or _user()
         self.origin = f"{_program()}@{socket.gethostname()}"
+
+    def acting(self, actor: str, origin: str = "") -> Self:
+        """Give the same store as somebody else uses it: their changes are journalled under their name.
+
+        Args:
+            actor: Who.
+            origin: From where, if it is not this program.
+        """
+        other = copy.copy(self)
+        other._pending, other._one_writer = None, threading.RLock()  # noqa: SLF001  # of our own class
+        other.actor, other.origin = actor, origin or self.origin
+        return other
 
     def close(self) -> None:
         """Let go of what this thread holds."""

@@ -24,7 +24,7 @@ from troth.store.listing import Dialect
 from troth.store.watermark import Watermark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from troth.database.pool import Connection as Raw
@@ -126,6 +126,18 @@ class PostgresEngine:
             if raw.info.transaction_status is not TransactionStatus.INTRANS:
                 raise StoreUnusable("A statement failed, so nothing of its transaction was stored.")
 
+    @contextmanager
+    def joined(self, raw: Raw) -> Iterator[Connection]:
+        """Take part in a transaction that somebody else began; what is written is theirs to commit."""
+        if self.current() is not None:
+            raise StoreUnusable("A transaction of the trust store is under way in this thread already.")
+        self._local.head = self._lock(raw)
+        self._local.connection = Statements(raw)
+        try:
+            yield self._local.connection
+        finally:
+            self._local.connection = None
+
     def head(self, connection: Connection) -> tuple[int, bytes] | None:
         """Give the journal's last record, as it was when the transaction got the lock."""
         del connection
@@ -199,6 +211,24 @@ class PostgresStore(Store):
 
     def __init__(self, database: Database, folder: Path, *, clock: Clock = utc_now, actor: str = ""):
         super().__init__(PostgresEngine(database, folder), clock=clock, actor=actor)
+        self._postgres: PostgresEngine = self._engine  # type: ignore[assignment]  # it was just made
+        self._database = database
+
+    def audit(self, raw: Raw, action: str, subject: str, detail: Mapping[str, object]) -> None:
+        """Add a record to the journal in somebody else's transaction: both are kept, or neither.
+
+        Args:
+            raw: A connection inside `database.transaction()`.
+            action: What is done.
+            subject: To what.
+            detail: What it rests on; never a secret.
+        """
+        own = self.acting(self.actor, self.origin)
+        with self._postgres.joined(raw) as connection:
+            own.journal(connection, action, subject, detail)
+        head = own._pending  # noqa: SLF001  # our own
+        assert head is not None  # noqa: S101  # it was just written
+        self._database.afterwards(raw, lambda: self._postgres.note(*head))
 
 
 @cache
