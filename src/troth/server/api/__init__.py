@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.server.api import login
+from troth.server.api import login, users
 
 if TYPE_CHECKING:
     from troth.server.operations import Operation
 
-OPERATIONS: list[Operation] = [*login.OPERATIONS]
+OPERATIONS: list[Operation] = [*login.OPERATIONS, *users.OPERATIONS]
