@@ -27,7 +27,9 @@ _MAX_FILE = 64 << 20
 @contextmanager
 def store() -> Iterator[TrustStore]:
     """Open the trust store that this call is about: a node's, where the home is one; else the user's own."""
-    if is_node():
+    from troth.store.paths import default_path
+
+    if default_path().with_name("troth.toml").is_file():
         from troth.node.node import Node
 
         with Node() as node:
@@ -37,13 +39,6 @@ def store() -> Iterator[TrustStore]:
 
     with open_store() as opened:
         yield opened
-
-
-def is_node() -> bool:
-    """Whether this call is about a node; cheap enough for every command."""
-    from troth.store.paths import default_path
-
-    return default_path().with_name("troth.toml").is_file()
 
 
 def add_endpoint(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from troth.cli import output
+from troth.cli.listed import listed
 from troth.model.words import DOMAINS
-from troth.store.connection import Database, map_errors
-from troth.store.listing import listing
-from troth.store.paths import default_path
 
 if TYPE_CHECKING:
     import argparse
@@ -22,10 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List one line per endpoint."""
-    database = Database(default_path())
-    database.open()
-    with map_errors(database.path):
-        found = listing(database.connection(), database.dialect, domain=args.domain, deleted=args.all)
+    found = listed(domain=args.domain, deleted=args.all)
     if args.json:
         output.document(
             "troth.list/1",

@@ -13,17 +13,10 @@ def list_certificates(given: dict[str, str]) -> int:
         from troth.cli.main import main
 
         return main(["list", "--json"])
+    from troth.cli.listed import listed
     from troth.formats import dump_listcerts
-    from troth.store.connection import Database, map_errors
-    from troth.store.listing import listing
-    from troth.store.paths import default_path
 
-    database = Database(default_path())
-    database.open()
-    with map_errors(database.path):
-        found = [
-            each for each in listing(database.connection(), database.dialect) if each.state == "active" and each.pins
-        ]
+    found = [each for each in listed() if each.state == "active" and each.pins]
     if "--fingerprints" not in given:
         output.block(dump_listcerts([(each.key, each.slash) for each in found]))
         return 0

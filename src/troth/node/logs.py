@@ -15,7 +15,7 @@ from troth.model.text import printable
 if TYPE_CHECKING:
     from troth.node.config import Logging
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _SECRET_NAME = re.compile(r"passw|secret|token|authorization|cookie|passphrase|private|otp", re.I)
 # What is recognisable wherever it stands: our tokens, HTTP credentials, passwords in URLs, private keys.
 _SECRET_TEXT = re.compile(
@@ -121,3 +121,4 @@ def set_up(settings: Logging) -> None:
     root.setLevel(settings.level.upper())
     # Its lines hold whole URLs, and each request would be one.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
