@@ -53,8 +53,8 @@ NODE = {
     "notify": {"aiosmtplib", "httpx2", "psycopg"},
     "watch": {"psycopg"},
     "accounts": {"argon2", "pyotp", "psycopg"},
-    "node": {"cryptography", "psycopg"},
-    "server": {"starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"},
+    "node": {"cryptography", "psycopg", "msgspec", "uvicorn", "starlette"},
+    "server": {"starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg", "anyio"},
     "store": {"psycopg"},
 }
 LIBRARIES = {"aiohttp", "httpx", "httpx2", "requests", "urllib3"}
