@@ -365,6 +365,26 @@ def test_damage_is_named_and_nothing_is_made_anew(node: Identity, folder: Path) 
     assert node.current().number == 1
 
 
+def test_damage_elsewhere_does_not_stop_the_service(node: Identity, folder: Path) -> None:
+    """A next, pending or retired generation that is damaged or gone is told, and the one in force goes on serving."""
+    node.create(NAMES)
+    node.activate()
+    node.request(SUBJECT, NAMES)
+    node.create(NAMES)
+    node.schedule()
+    for number in (1, 3, 4):
+        (folder / "generations" / f"{number:06d}" / "meta.json").write_text("{")
+        with pytest.raises(IdentityUnusable, match="damaged"):
+            node.generations()
+        assert served(node) == node.current().chain[0].der
+    with pytest.raises(IdentityUnusable):
+        node.start()
+    (folder / "generations" / "000004" / "meta.json").unlink()
+    with pytest.raises(IdentityUnusable):
+        node.activate()
+    assert served(node) == node.current().chain[0].der
+
+
 def test_a_certificate_that_was_swapped_under_the_key_is_noticed(node: Identity, folder: Path, ca: Authorities) -> None:
     """Certificates that do not belong to the key of their folder are not told to anybody."""
     key = ec.generate_private_key(ec.SECP256R1())

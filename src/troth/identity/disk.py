@@ -97,21 +97,32 @@ class Disk:
                     raise
         return tuple(found)
 
+    def one(self, number: int, role: Role) -> Generation:
+        """Read one generation.
+
+        Raises:
+            IdentityUnusable: It is damaged, or gone.
+        """
+        try:
+            return generations.load(self.place(number), number, role)
+        except FileNotFoundError as error:
+            raise _gone(error) from None
+
     def snapshot(self) -> tuple[State, tuple[Generation, ...]]:
         """Read the state and its generations, as they were together at one moment.
 
         Raises:
             IdentityUnusable: They cannot be read, or one that counts is gone.
         """
-        missing = ""
+        missing = FileNotFoundError()
         for _ in range(_TRIES):
             # Somebody may change the state between the two readings; then the second finds a gap, and both are repeated.
             state = self.state()
             try:
                 return state, self.load(state)
             except FileNotFoundError as error:
-                missing = str(error.filename)
-        raise IdentityUnusable(f"{missing} is gone.", next_command="restore the folder from a copy")
+                missing = error
+        raise _gone(missing)
 
     @contextmanager
     def changing(self) -> Iterator[State]:
@@ -195,6 +206,10 @@ class Disk:
             return keys.fingerprint(keys.load(generations.key_of(self.place(number)))) == other.spki
         except (OSError, TrothError):
             return False
+
+
+def _gone(error: FileNotFoundError) -> IdentityUnusable:
+    return IdentityUnusable(f"{error.filename} is gone.", next_command="restore the folder from a copy")
 
 
 def allowed(state: State, event: Event) -> State:

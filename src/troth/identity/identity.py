@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.errors import BadInput, IdentityMissing, IdentityStep
+from troth.errors import BadInput, IdentityMissing, IdentityUnusable
 from troth.identity import certificates, generations, importing, keys, lint
-from troth.identity.chain import Path
+from troth.identity.activating import activation
 from troth.identity.disk import Disk, allowed
 from troth.identity.files import Files
 from troth.identity.generations import Generation, Origin
 from troth.identity.importing import Material
 from troth.identity.names import Subject, parse_sans
 from troth.identity.records import Change, ContextFiles, Fingerprints
-from troth.identity.state import Activated, Event, Imported, Made, Refusal, Requested, Role, Scheduled, State
+from troth.identity.state import Activated, Event, Imported, Made, Requested, Role, Scheduled, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -58,12 +58,13 @@ class Identity:
         return self._disk.snapshot()[1]
 
     def current(self) -> Generation:
-        """Read the generation in force.
+        """Read the generation in force; whatever became of the others.
 
         Raises:
             IdentityMissing: There is none.
+            IdentityUnusable: It is damaged or gone.
         """
-        return importing.current(self.generations())
+        return self._one(Role.CURRENT)
 
     def retired(self) -> tuple[Generation, ...]:
         """Read those that were in force before, the newest first; their keys are kept, to vouch for later ones."""
@@ -88,12 +89,19 @@ class Identity:
             IdentityMissing: There is no such generation.
             IdentityUnusable: Others may have read the key.
         """
-        found = next((each for each in self.generations() if each.role is role and each.chain), None)
-        if found is None:
-            raise IdentityMissing(f"This node has no {role} certificate.", next_command="troth key show")
-        place = self._disk.place(found.number)
+        place = self._disk.place(self._one(role).number)
         generations.key_of(place)
         return ContextFiles(place / generations.CHAIN, place / generations.KEY)
+
+    def _one(self, role: Role) -> Generation:
+        """Read the newest generation of a role alone, so that damage elsewhere does not matter."""
+        number = next((number for number, its in self._disk.state().roles.items() if its is role), 0)
+        if not number:
+            raise IdentityMissing(f"This node has no {role} certificate.", next_command="troth key show")
+        found = self._disk.one(number, role)
+        if not found.chain:
+            raise IdentityUnusable(f"The {role} certificate is gone.", next_command="restore the folder from a copy")
+        return found
 
     # Changing
 
@@ -202,7 +210,8 @@ class Identity:
             IdentityStep: There is nothing to activate.
         """
         state, found = self._disk.snapshot()
-        return self._activation(state, found)
+        allowed(state, Activated())
+        return activation(found, self._disk.place, self._clock())
 
     def activate(self) -> Change:
         """Put the next certificate in force. The one before is kept, with its key.
@@ -212,7 +221,8 @@ class Identity:
             CertificateUnfit: It is outside its dates, or OpenSSL refuses it; nothing changed.
         """
         with self._disk.changing() as state:
-            change = self._activation(state, self._disk.load(state))
+            allowed(state, Activated())
+            change = activation(self._disk.load(state), self._disk.place, self._clock())
             importing.require_fit(change.findings, "The next certificate cannot come into force")
             self._disk.commit(state, Activated())
             return change
@@ -227,17 +237,20 @@ class Identity:
             self._disk.commit(state, Scheduled(on_start))
 
     def start(self) -> Change | None:
-        """Activate what was scheduled; for the start of the node, which must not fail for it.
+        """Activate what was scheduled; for the start of the node, which goes on with what is in force if this fails.
 
         Returns:
             What was done, or None if there was nothing to do. With errors among its findings, nothing was done.
+
+        Raises:
+            IdentityUnusable: The next one cannot be read, or the disk refuses; nothing was done.
         """
         if not self._disk.state().on_start:
             return None
         with self._disk.changing() as state:
             if not state.on_start:
                 return None
-            change = self._activation(state, self._disk.load(state))
+            change = activation(self._disk.load(state), self._disk.place, self._clock())
             if not lint.errors(change.findings):
                 self._disk.commit(state, Activated())
             return change
@@ -279,21 +292,6 @@ class Identity:
             self._disk.keep(staged, number)
         state = self._disk.commit(state, Imported(number, taken.twins))
         return Change(self._named(self._disk.sweep(state), number), before, findings)
-
-    def _activation(self, state: State, found: tuple[Generation, ...]) -> Change:
-        allowed(state, Activated())
-        coming = next((each for each in found if each.role is Role.NEXT), None)
-        if coming is None:
-            raise IdentityStep(Refusal.NO_NEXT.value, next_command="troth key show")
-        # The way to the CA was found at the import; now the files are tried once more, and the dates are looked at.
-        path = Path(coming.chain, coming.chain[-1])
-        dates = [
-            lint.error(each.code, each.what, each.todo) if each.code == "not-yet-valid" else each
-            for each in lint.dates(path, self._clock())
-        ]
-        place = self._disk.place(coming.number)
-        generations.key_of(place)
-        return Change(coming, importing.current(found), (*dates, *lint.errors(importing.rehearsed(path, place))))
 
     def _contents(self, key: keys.PrivateKey, origin: Origin, sans: tuple[str, ...]) -> dict[str, bytes]:
         meta = generations.meta(origin, self._clock(), keys.fingerprint(key), sans)
