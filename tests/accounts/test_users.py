@@ -22,6 +22,9 @@ from troth.errors import (
 ADMINISTRATOR, OPERATOR, VIEWER = Role.ADMINISTRATOR, Role.OPERATOR, Role.VIEWER
 
 
+_WAITS_FOR_ME = "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+
+
 def test_a_user_is_added_changed_and_deleted(house: House) -> None:
     """Each change is there afterwards, and stands in the journal with nothing secret."""
     house.add("alice")
@@ -148,7 +151,7 @@ def test_two_administrators_delete_each_other(house: House) -> None:
         if len(arrived) == 2:
             both.set()
         while not both.wait(0.02):  # or until the second one waits for the first
-            if connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+            if connection.execute(_WAITS_FOR_ME).fetchone():
                 break
         house.audit(connection, action, subject, detail)
 
