@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from troth.accounts.door import Door
-from troth.accounts.passwords import Hasher
+from troth.accounts.passwords import PRODUCTION, Hasher
 from troth.accounts.protocols import utc_now
 from troth.accounts.sessions import Sessions
 from troth.accounts.tokens import Tokens
@@ -13,6 +13,8 @@ from troth.accounts.totp import SecondFactor
 from troth.accounts.users import Users
 
 if TYPE_CHECKING:
+    import argon2
+
     from troth.accounts.protocols import Clock, Sealer, Transactions
 
 
@@ -23,11 +25,20 @@ class Accounts:
         database: Where they are kept.
         sealer: Seals what must be read again.
         clock: Gives the time.
-        hasher: Hashes passwords; by default at the cost that production asks for.
+        profile: What hashing a password costs.
+        hasher: Hashes passwords, in place of one that is made for the profile.
     """
 
-    def __init__(self, database: Transactions, sealer: Sealer, *, clock: Clock = utc_now, hasher: Hasher | None = None):
-        hasher = hasher or Hasher()
+    def __init__(
+        self,
+        database: Transactions,
+        sealer: Sealer,
+        *,
+        clock: Clock = utc_now,
+        profile: argon2.Parameters = PRODUCTION,
+        hasher: Hasher | None = None,
+    ):
+        hasher = hasher or Hasher(profile)
         self.users = Users(database, hasher, clock=clock)
         self.sessions = Sessions(database, clock=clock)
         self.tokens = Tokens(database, clock=clock)
