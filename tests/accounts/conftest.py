@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from troth.accounts.door import Door
+from troth.accounts.bundle import Accounts
 from troth.accounts.passwords import CHEAPEST, Hasher
 from troth.accounts.roles import Role
-from troth.accounts.sessions import Sessions
-from troth.accounts.tokens import Tokens
-from troth.accounts.totp import SecondFactor
-from troth.accounts.users import Users
 from troth.database.pool import Connection, Database
 
 PASSWORD = "nine purple mountains sing"
@@ -69,11 +65,9 @@ class House:
     def __post_init__(self) -> None:
         with self.database.transaction() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS noted (id serial, action text, subject text, detail text)")
-        self.users = Users(self.database, self.hasher, clock=self.clock)
-        self.sessions = Sessions(self.database, clock=self.clock)
-        self.tokens = Tokens(self.database, clock=self.clock)
-        self.factor = SecondFactor(self.database, self.sealer, clock=self.clock)
-        self.door = Door(self.database, self.hasher, self.factor, clock=self.clock)
+        made = Accounts(self.database, self.sealer, clock=self.clock, hasher=self.hasher)
+        self.users, self.sessions, self.tokens = made.users, made.sessions, made.tokens
+        self.factor, self.door = made.factor, made.door
 
     @staticmethod
     def audit(connection: Connection, action: str, subject: str, detail: dict[str, object]) -> None:

@@ -67,8 +67,10 @@ class Attempts:
         """
         now, source, name = self._clock(), lockout.source_of(address), names.folded(name)
         keys = {scope: _key(scope, name, source) for scope in _RULES}
+        # By itself: rows of others must not stay locked while this attempt waits for its own.
         with self._database.transaction() as connection:
             _sweep(connection, now)
+        with self._database.transaction() as connection:
             familiar = _familiar(connection, name, source, now)
             # Always in the same order, so that two attempts never wait for each other.
             before = {scope: _locked(connection, scope, key, now) for scope, key in keys.items()}
@@ -92,10 +94,12 @@ class Attempts:
         The other tallies lose this attempt alone: whoever has an account must not be able to wash away what they tried
         on others.
         """
-        for scope in ("source", "account"):
-            _uncount(connection, scope, _key(scope, attempt.name, attempt.source))
-        pair = _key("pair", attempt.name, attempt.source)
-        connection.execute("DELETE FROM login_attempt WHERE scope = 'pair' AND key = %s", (pair,))
+        for scope in _RULES:  # in the order of `begin`
+            key = _key(scope, attempt.name, attempt.source)
+            if scope == "pair":
+                connection.execute("DELETE FROM login_attempt WHERE scope = 'pair' AND key = %s", (key,))
+            else:
+                _uncount(connection, scope, key)
         if attempt.source != "unknown":
             connection.execute(
                 "INSERT INTO familiar_source VALUES (%s, %s, %s) ON CONFLICT (account, source) DO UPDATE"

@@ -26,12 +26,19 @@ class Accounts:
         sealer: Seals what must be read again.
         clock: Gives the time.
         profile: What hashing a password costs.
+        hasher: Hashes passwords, in place of one that is made for the profile.
     """
 
     def __init__(
-        self, database: Transactions, sealer: Sealer, *, clock: Clock = utc_now, profile: argon2.Parameters = PRODUCTION
+        self,
+        database: Transactions,
+        sealer: Sealer,
+        *,
+        clock: Clock = utc_now,
+        profile: argon2.Parameters = PRODUCTION,
+        hasher: Hasher | None = None,
     ):
-        hasher = Hasher(profile)
+        hasher = hasher or Hasher(profile)
         self.users = Users(database, hasher, clock=clock)
         self.sessions = Sessions(database, clock=clock)
         self.tokens = Tokens(database, clock=clock)
