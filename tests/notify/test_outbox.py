@@ -245,7 +245,7 @@ def test_several_servers_make_each_message_and_each_delivery_once(
         while got := outbox.claim(3):
             jobs.extend(got)
 
-    threads = [threading.Thread(target=work, args=(each,)) for each in outboxes]
+    threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in outboxes]
     for thread in threads:
         thread.start()
     for thread in threads:
