@@ -201,6 +201,14 @@ def test_severities_are_those_of_syslog() -> None:
     assert starts == [b"<86>1", b"<84>1", b"<82>1"]
 
 
+def test_the_published_schemas_know_every_kind() -> None:
+    """A kind that they do not know would make a message that their readers refuse."""
+    found = json.loads(SCHEMA.read_text())["properties"]
+    assert set(found["kind"]["enum"]) == set(found["events"]["items"]["properties"]["kind"]["enum"]) == set(Kind)
+    listed = json.loads((SCHEMA.parent / "troth.events.1.json").read_text())["properties"]["events"]["items"]
+    assert set(listed["properties"]["kind"]["enum"]) == set(Kind)
+
+
 @given(texts)
 def test_the_document_keeps_to_its_schema_and_the_signature_holds(text: str) -> None:
     """ASCII JSON, valid by the published schema; the signature is of the time and the body."""
