@@ -1,4 +1,4 @@
-"""`troth mail`, `troth events`, `troth silence`, on a real database; run in this process, with a node that is given."""
+"""`troth mail`, `troth events`, `troth silence`, on a real database; run in this process, on a node that is only a database."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 
 from tests.notify.making import FernetSealer, an_event
 from tests.simulators.receivers import PASSWORD, USER, Hook, Mailbox
-from troth.cli import desk
 from troth.cli.main import main
 from troth.database.pool import Database
 from troth.notify.board import Board
+from troth.notify.channel import machine_name
 from troth.notify.events import Kind
 from troth.store import open_store
 from troth.store.sqlite import SqliteStore
@@ -43,7 +43,7 @@ def run(
     """Runs a command line; gives its exit code, its output and its messages."""
     with open_store(tmp_path / "home" / "trust.db") as store:
         node = Node(database, FernetSealer(), store)
-        monkeypatch.setattr(desk, "_node", lambda: contextlib.nullcontext(node))
+        monkeypatch.setattr("troth.node.node.Node", lambda: contextlib.nullcontext(node))
 
         def command(*words: str) -> tuple[int, str, str]:
             code = main(words)
@@ -94,6 +94,8 @@ def test_mail_is_set_tested_shown_and_removed(run: Run, mailbox: Mailbox, monkey
     assert len(mailbox.mails) == 2
     assert mailbox.envelopes[0][1] == ["a@example.com", "b@example.com"]
     assert mailbox.mails[0]["Subject"] == "[troth] info: test message"
+    assert mailbox.greetings[-1] == (machine_name(), True)
+    assert mailbox.mails[0]["Message-ID"].endswith(f"@{machine_name()}>")
     shown = json.loads(outputs[4][1])["channels"][0]
     assert (shown["name"], shown["has_secret"], shown["least"], shown["enabled"]) == ("smtp", True, "info", True)
     assert not any(PASSWORD in text for _, *texts in outputs for text in texts)

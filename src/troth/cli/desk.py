@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,7 +62,7 @@ def desk(database: Any, vault: Any, store: Any) -> Desk:
     from troth.notify.outbox import Outbox
     from troth.notify.settings import Channels
 
-    channels = Channels(database, store, vault, clock=now, name=machine())
+    channels = Channels(database, store, vault, clock=now)
     return Desk(
         board=Board(database, clock=now),
         channels=channels,
@@ -75,12 +74,6 @@ def desk(database: Any, vault: Any, store: Any) -> Desk:
 def now() -> datetime:
     """Give the time, aware, in UTC."""
     return datetime.now(UTC)
-
-
-def machine() -> str:
-    """Give this machine's name as mail and syslog take it."""
-    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip(".-")
-    return name or "troth.invalid"
 
 
 def length(text: str) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,6 +75,12 @@ def channel_name(text: str) -> str:
             f"{printable(text, 40)!r} is no name of a channel.", why="take small letters, digits and -"
         )
     return text
+
+
+def machine_name() -> str:
+    """Give this machine's name as SMTP and syslog take it; no name service is asked."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip(".-")
+    return name or "troth.invalid"
 
 
 def host_of(text: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from psycopg.types.json import Jsonb
 
 from troth.errors import ChannelUnusable, NotFound
-from troth.notify.channel import Channel, ChannelKind, channel_name
+from troth.notify.channel import Channel, ChannelKind, channel_name, machine_name
 from troth.notify.events import Event, Kind, Severity
 from troth.notify.grouping import single
 from troth.notify.mail import MailChannel, MailSettings
@@ -74,7 +74,7 @@ class Channels:
         store: The trust store that their receivers' certificates are held against.
         sealer: Seals their secrets.
         clock: Gives the time, aware.
-        name: This machine's name, in mail and syslog lines.
+        name: This machine's name, in mail and syslog lines; by default the system's.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Channels:
         sealer: Sealer,
         *,
         clock: Callable[[], datetime],
-        name: str = "troth.invalid",
+        name: str = "",
     ):
         self._database, self._sealer, self._store = database, sealer, store
-        self._clock, self._name = clock, name
+        self._clock, self._name = clock, name or machine_name()
 
     def configured(self) -> list[Configured]:
         """Read all channels, by name."""
