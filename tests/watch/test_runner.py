@@ -25,6 +25,8 @@ from troth.model.entry import CheckMode, Entry, Override, PinKind
 from troth.notify.board import Board
 from troth.notify.events import Kind, Severity
 from troth.store import open_store
+from troth.store.postgres import PostgresStore
+from troth.store.protocol import TrustStore
 from troth.store.sqlite import SqliteStore
 from troth.tls.check import check_target
 from troth.tls.probe import Target, probe
@@ -51,7 +53,7 @@ class Clock:
 class Scene:
     """A watch whose clock is set by hand: `look` looks once at all that is due."""
 
-    def __init__(self, database: Database, store: SqliteStore, **settings: Any):
+    def __init__(self, database: Database, store: TrustStore, **settings: Any):
         self.clock = Clock()
         self.watch = Watch(
             database, store, settings=WatchSettings(rhythm=SOON, **{"timeout_s": 10.0, **settings}), clock=self.clock
@@ -69,7 +71,7 @@ class Scene:
         return [(each.event.kind, each.event.what) for each in fresh]
 
 
-def learn(store: SqliteStore, host: Host, domain: str = "devicemgmt") -> Endpoint:
+def learn(store: TrustStore, host: Host, domain: str = "devicemgmt") -> Endpoint:
     """Put a host on record."""
     endpoint = Endpoint("127.0.0.1", host.port)
     check_target(store, Target(endpoint=endpoint), domain=domain)
@@ -97,6 +99,19 @@ def test_a_swapped_certificate_is_told_once_in_the_words_of_the_rejection_and_so
     assert entry is not None
     manage.replace(store, entry, new, new.fingerprint)
     assert scene.look() == [(Kind.RECOVERED, f"{endpoint} is trusted again, after 22 min of changed.")]
+
+
+def test_the_trust_store_may_lie_in_the_same_database(database: Database, serve: Serve, tmp_path: Path) -> None:
+    """As it does on a node: what is on record, what is watched, and what is told, in one PostgreSQL."""
+    store = PostgresStore(database, tmp_path)
+    host = serve()
+    endpoint = learn(store, host)
+    scene = Scene(database, store)
+    assert scene.look() == []
+    host.new_certificate()
+    assert [kind for kind, _ in scene.look()] == [Kind.CHANGED]
+    manage.replace(store, _entry(store, endpoint), host.view, host.view.fingerprint)
+    assert [kind for kind, _ in scene.look()] == [Kind.RECOVERED]
 
 
 def test_a_host_that_is_away_is_told_at_the_second_miss(database: Database, store: SqliteStore, serve: Serve) -> None:
@@ -340,7 +355,7 @@ def watched(database: Database) -> set[Endpoint]:
     return {Endpoint(*each) for each in found}  # type: ignore[arg-type]
 
 
-def _entry(store: SqliteStore, endpoint: Endpoint, renamed: Endpoint | None = None) -> Entry:
+def _entry(store: TrustStore, endpoint: Endpoint, renamed: Endpoint | None = None) -> Entry:
     entry = store.entry(endpoint)
     assert entry is not None
     return replace(entry, endpoint=renamed) if renamed else entry
