@@ -209,10 +209,15 @@ def unlock(key: bytes, name: str, file: str | None) -> bytes | None:
 
 def authorities() -> Iterator[CertificateView]:
     """Give the CAs that the node trusts for its peers; the trust store is opened only if somebody looks."""
+    from troth.errors import DatabaseUnusable
     from troth.store.authorities import authorities as trusted
 
-    with common.store() as opened:
-        found = trusted(opened, "system")
+    try:
+        with common.store() as opened:
+            found = trusted(opened, "system")
+    except DatabaseUnusable:
+        output.note("the node does not run, so the CAs that it trusts are not known; --chain FILE names them")
+        return
     for each in found:
         yield each.view
 

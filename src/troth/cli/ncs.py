@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from troth.cli import ncs_actions as act
 from troth.cli import ncs_key as key
+from troth.cli import ncs_node as node
 from troth.errors.base import BadInput
 
 Run = Callable[[dict[str, str]], int]
@@ -86,6 +87,9 @@ GRAMMAR: tuple[tuple[tuple[str, ...], Run, str], ...] = (
     ),
     (("key", "listcacerts"), key.list_cas, "list the CAs of the truststore system"),
     (("key", "deletecacert", "<alias>"), key.delete_ca, "trust a CA of the truststore system no more"),
+    (("status",), node.status, "say which parts of the node run"),
+    (("start",), node.start, "start the node, and wait until it runs"),
+    (("stop",), node.stop, "stop the node, and wait until it has ended"),
 )
 # Options that the incumbent lacks: name, whether it takes a value, and the word that its line contains.
 OPTIONS = {
@@ -94,7 +98,7 @@ OPTIONS = {
     "--next": (True, "deletecert"),
     "--starttls": (True, "deletecert"),
 }
-_LATER = ("ha", "status", "start", "stop")
+_LATER = ("ha",)
 
 
 def entry() -> NoReturn:
@@ -129,7 +133,7 @@ def _run(argv: list[str]) -> int:
         return 0 if argv else 2
     words, values = _options(argv)
     if words and words[0] in _LATER:
-        raise BadInput(f"ncs {words[0]} belongs to a node, and this is a trust store alone.", next_command="ncs --help")
+        raise BadInput(f"ncs {words[0]} is for a pair, and this version makes none yet.", next_command="ncs --help")
     if words and words[-1] == "?":
         sys.stdout.write("".join(f"  {word}\n" for word in _possible(words[:-1])))
         return 0

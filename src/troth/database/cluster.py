@@ -6,12 +6,13 @@ reaps it, and only a parent can be sure that it does.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ from troth.database import settings
 from troth.errors import ConfigUnusable, DatabaseUnusable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from troth.database.binaries import Binaries
 
 START_LIMIT_S = 150.0
 _STOP_LIMIT_S = 60.0
+_MAKING_LIMIT_S = 120.0
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -80,6 +83,11 @@ class Cluster:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._account is not None:
                 os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+        with self._alone() as lock:
+            self._fill(lock)
+        (self.home / "ready").touch()
+
+    def _fill(self, lock: int) -> None:
         if any(self.data.iterdir()):
             self._set_aside()
         locale = (
@@ -97,6 +105,7 @@ class Cluster:
             "-A",
             "peer",
             *locale,
+            keep=(lock,),
         )
         process = self.start()
         try:
@@ -108,7 +117,24 @@ class Cluster:
                 connection.execute(f"REVOKE ALL ON DATABASE {settings.DATABASE} FROM PUBLIC")
         finally:
             self.stop(process)
-        (self.home / "ready").touch()
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Be the only one who makes the data folder: an initdb whose parent was killed goes on, and holds the lock."""
+        handle = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        end = time.monotonic() + _MAKING_LIMIT_S
+        try:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        raise DatabaseUnusable("Somebody else makes this database, and does not finish.") from None
+                    time.sleep(0.1)
+            yield handle
+        finally:
+            os.close(handle)
 
     def _set_aside(self) -> None:
         aside = self.home / f"unfinished-{os.getpid()}"
@@ -212,7 +238,9 @@ class Cluster:
                 next_command=f"see who runs it: cat {self.data / 'postmaster.pid'}",
             )
 
-    def call(self, program: str, *words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, program: str, *words: str | Path, check: bool = True, keep: tuple[int, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs as the database's user.
 
         Raises:
@@ -224,6 +252,7 @@ class Cluster:
             text=True,
             check=False,
             cwd="/",
+            pass_fds=keep,
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             **self.drop(),
         )

@@ -1,4 +1,4 @@
-"""The story of one host: first use, a new certificate, the rejection, and the one command that mends it.
+"""The story of one host, and then of a node: first use, a new certificate, the rejection, and the one command that mends it.
 
 Every step is a real command in a process of its own, against a real TLS server, with a trust store of its own. Each
 says beforehand which exit code it must have; if one has another, the demonstration fails.
@@ -6,6 +6,7 @@ says beforehand which exit code it must have; if one has another, the demonstrat
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -56,14 +57,26 @@ class Stage:
 
 def tell() -> list[str]:
     """Tell the whole story; give what did not go as promised."""
-    with tempfile.TemporaryDirectory(prefix="troth-demo-") as folder:
-        stage = Stage(Path(folder) / "home")
-        host = Host("prime-sec", Path(folder))
+    with tempfile.TemporaryDirectory(prefix="troth-demo-") as name:
+        folder = Path(name)
+        # Where root tells the story, PostgreSQL runs as somebody else, who must be able to pass through.
+        folder.chmod(0o711)
+        stage = Stage(folder / "home")
+        host = Host("prime-sec", folder)
         try:
             _one_host(stage, host, f"127.0.0.1:{host.port}")
         finally:
             host.close()
-    return stage.failures
+        failures = stage.failures
+        if importlib.util.find_spec("psycopg") is None:
+            stage.tell("The story of a node needs more packages: pip install 'troth[server]'")
+        else:
+            from troth.demo.node import tell_of_a_node
+
+            node = Stage(folder / "node")
+            tell_of_a_node(node, folder)
+            failures += node.failures
+    return failures
 
 
 def _one_host(stage: Stage, host: Host, where: str) -> None:

@@ -86,13 +86,9 @@ def restore(home: Home, file: Path) -> archive.Manifest:
                 _put(folder / each, home.path / each)
         shutil.rmtree(home.postgres, ignore_errors=True)
         make_database(home, settings)
+        with Node(home, config=settings) as node, _database(node):
+            _load(node, folder / _DUMP)
         (folder / "troth.toml").rename(home.config)
-        try:
-            with Node(home) as node, _database(node):
-                _load(node, folder / _DUMP)
-        except BaseException:
-            home.config.unlink(missing_ok=True)
-            raise
         durable(home.path)
     return manifest
 

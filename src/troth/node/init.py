@@ -80,18 +80,13 @@ def initialise(
         say("keys and certificate")
         Vault.create(home.secrets)
         _certify(home, config, algorithm)
-        # From here on what reads a configuration must find one, and a folder that holds one is a node's.
-        unfinished = home.path / ".troth.toml.new"
-        _write(unfinished, configuration.text(config))
         say("database")
         origin = make_database(home, config)
         password = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
-        try:
-            unfinished.rename(home.config)
-            _fill(home, config, password)
-        except BaseException:
-            home.config.unlink(missing_ok=True)
-            raise
+        _fill(home, config, password)
+        unfinished = home.path / ".troth.toml.new"
+        _write(unfinished, configuration.text(config))
+        unfinished.rename(home.config)
         durable(home.path)
         with Node(home) as node:
             current = node.identity.current()
@@ -172,7 +167,7 @@ def _fill(home: Home, config: Config, password: str) -> None:
     from troth.accounts.roles import Role
     from troth.errors import NameTaken
 
-    with Node(home) as node:
+    with Node(home, config=config) as node:
         process = node.cluster.start() if node.cluster is not None else None
         try:
             node.database.migrate()

@@ -39,11 +39,12 @@ class Node:
     Args:
         home: Its home.
         actor: Who acts; by default the system's user.
+        config: Its configuration, where it is not written yet.
     """
 
-    def __init__(self, home: Home | None = None, *, actor: str = ""):
+    def __init__(self, home: Home | None = None, *, actor: str = "", config: configuration.Config | None = None):
         self.home = home or Home(find())
-        self.config = configuration.read(self.home)
+        self.config = config or configuration.read(self.home)
         self._actor = actor
 
     def __enter__(self) -> Self:

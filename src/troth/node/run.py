@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from troth._version import __version__
-from troth.errors import ConfigUnusable
+from troth.errors import ConfigUnusable, TrothError
 from troth.model.entry import PinState
 from troth.node import logs
 from troth.node.lock import exclusive
@@ -35,6 +36,7 @@ def serve(home: Home) -> None:
         ConfigUnusable: Its configuration cannot be used, or an address is taken.
         NodeRunning: It runs already.
     """
+    os.umask(0o077)  # logs and sockets are nobody else's
     with Node(home) as node:
         logs.set_up(node.config.logging)
         with exclusive(home):
@@ -69,7 +71,19 @@ def peer_certificates(store: SqliteStore) -> frozenset[bytes]:
     return frozenset(view.der for view in views if view is not None)
 
 
+def _activate(node: Node) -> None:
+    """Put the certificate in force that was to be from the next start on; if that fails, go on with the one there is."""
+    try:
+        change = node.identity.start()
+    except TrothError as error:
+        _log.error("the next certificate was not put in force: %s", error)
+        return
+    for finding in change.findings if change else ():
+        _log.warning("the next certificate: %s", finding.what)
+
+
 async def _run(node: Node) -> None:
+    _activate(node)
     open_socket = listener(node.config.health, "The Health Monitor")
     served = Served(node.identity, clients=peer_certificates(node.peers))
     monitor = HealthMonitor(served, lambda: peer_certificates(node.peers), lambda: supervisor.liveness())
