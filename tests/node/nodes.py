@@ -33,8 +33,7 @@ class TestNode:
 
     def environment(self) -> dict[str, str]:
         """Give the environment of its commands."""
-        cheap = {"TROTH_TEST_CHEAP_PASSWORDS": "only-in-tests"}
-        return {**os.environ, "TROTH_HOME": str(self.home), "NO_COLOR": "1", **cheap, **self.extra}
+        return {**os.environ, "TROTH_HOME": str(self.home), "NO_COLOR": "1", **self.extra}
 
     def command(self, *words: str) -> list[str]:
         """Give a command line of `troth`."""

@@ -119,11 +119,8 @@ class Node:
     def accounts(self) -> Accounts:
         """Users, log-ins and tokens."""
         from troth.accounts.bundle import Accounts
-        from troth.accounts.passwords import CHEAPEST, PRODUCTION
 
-        # Tests make many users; nothing else may ever set this.
-        cheap = os.environ.get("TROTH_TEST_CHEAP_PASSWORDS") == "only-in-tests"
-        return Accounts(self.database, self.vault, profile=CHEAPEST if cheap else PRODUCTION)
+        return Accounts(self.database, self.vault)
 
     @cached_property
     def ise(self) -> Servers:
