@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.harness import Benchmark, Row, Run, table
 
-NAMES = ("check", "lookup", "list", "writers", "batch", "refusal")
+NAMES = ("check", "lookup", "engines", "list", "writers", "batch", "refusal")
 
 
 def main() -> int:

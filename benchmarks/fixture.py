@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from troth.store.base import Store
     from troth.store.sqlite import SqliteStore
 
 _NAME = "host-0000000"
@@ -92,7 +93,7 @@ def _changes(number: int, first: int) -> dict[str, dict[str, object]]:
     }
 
 
-def record(store: SqliteStore, place: Endpoint, der: bytes) -> None:
+def record(store: Store, place: Endpoint, der: bytes) -> None:
     """Record a host's certificate, as a first connection does."""
     store.judge(place, Presented(leaf=CertificateView.from_der(der)))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.harness import Row, Run
 from tests.store.test_writers import run_writers
+from tests.stores import Place
 from troth.store import open_store
 from troth.store.audit import audit
 
@@ -20,7 +21,7 @@ def run(run: Run) -> Iterator[Row]:
     writers, inserts, kills = run.pick(12, 3), run.pick(1000, 20), run.pick(12, 6)
     path = run.folder / "home" / "trust.db"
     begun = time.perf_counter()
-    acknowledged = run_writers(path, writers=writers, inserts=inserts, kills=kills, seed=7)
+    acknowledged = run_writers(Place(path.parent), writers=writers, inserts=inserts, kills=kills, seed=7)
     taken = time.perf_counter() - begun
     expected = {f"w{writer}-{number}.example.com" for writer in range(writers) for number in range(inserts)}
     with open_store(path) as store:

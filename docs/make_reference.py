@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from troth import errors
 from troth.cli import main as cli
 from troth.cli import ncs
+from troth.database.migrate import migrations
 from troth.store import schema
 from troth.trust import decide
 from troth.trust.explain import CLASSES
@@ -95,6 +96,11 @@ def tables() -> str:
     return "```sql\n" + "\n".join(schema.MIGRATIONS).strip() + "\n```\n"
 
 
+def database_tables() -> str:
+    """Give the tables of the store in PostgreSQL, as they are made."""
+    return "```sql\n" + migrations()[0].sql.strip() + "\n```\n"
+
+
 def schemas() -> str:
     """Give the list of the published schemas."""
     names = sorted(path.name for path in (DOCS / "reference" / "schemas").glob("*.json"))
@@ -115,6 +121,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "error-table": error_table,
     "classes": classes,
     "tables": tables,
+    "database-tables": database_tables,
     "schemas": schemas,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.model.making import simple
+from tests.stores import ENGINES, place_for
 from troth import exchange, manage
 from troth.cli.main import main
 from troth.errors import BadFile
@@ -21,7 +23,7 @@ from troth.model.endpoint import Endpoint
 from troth.model.entry import CheckMode, Entry, EntryState, Evidence, Expiry, Override, Pin, PinKind, PinState, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import open_store
-from troth.store.sqlite import SqliteStore
+from troth.store.base import Store
 from troth.trust.verdict import Presented, Verdict
 
 DUMPS: dict[str, Callable[[ImportedDocument], str]] = {"toml": dump_toml, "json": dump_json}
@@ -33,27 +35,20 @@ A, B, C, D, MAIL = (
 MAIL = replace(MAIL, protocol="smtp")
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[str], SqliteStore]]:
-    """Opens stores of their own."""
-    opened: list[SqliteStore] = []
-
-    def make_one(name: str) -> SqliteStore:
-        opened.append(open_store(tmp_path / name / "trust.db"))
-        return opened[-1]
-
-    yield make_one
-    for each in opened:
-        each.close()
+@pytest.fixture(params=ENGINES)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Store]]:
+    """Opens stores of their own, of each engine."""
+    with contextlib.ExitStack() as opened:
+        yield lambda name: opened.enter_context(place_for(request, request.param, tmp_path / name)).open()
 
 
 @pytest.fixture
-def store(make: Callable[[str], SqliteStore]) -> SqliteStore:
+def store(make: Callable[[str], Store]) -> Store:
     """An empty store."""
     return make("home")
 
 
-def meet(store: SqliteStore, where: Endpoint, view: CertificateView, **more: object) -> Verdict:
+def meet(store: Store, where: Endpoint, view: CertificateView, **more: object) -> Verdict:
     """Meet a host that presents a certificate."""
     return store.judge(where, Presented(leaf=view, chain=(view.der,)), **more).verdict  # type: ignore[arg-type]  # handed on
 
@@ -77,20 +72,20 @@ def through(document: ImportedDocument, notation: str = "toml") -> ImportedDocum
     return load(DUMPS[notation](document).encode(), notation)
 
 
-def bring(store: SqliteStore, *entries: Entry, notation: str = "toml", **parts: object) -> exchange.Imported:
+def bring(store: Store, *entries: Entry, notation: str = "toml", **parts: object) -> exchange.Imported:
     """Import a file with these entries."""
     document = ImportedDocument(entries=entries, **parts)  # type: ignore[arg-type]  # handed on
     return exchange.take_over(store, through(document, notation), source="hostile.toml")
 
 
-def contents(store: SqliteStore) -> tuple[object, ...]:
+def contents(store: Store) -> tuple[object, ...]:
     """Give all that an export of a store says."""
     document = exchange.export(store)
     revoked = sorted((str(each.fingerprint), each.reason) for each in document.revoked)
     return document.entries, document.policies, revoked, document.certificates
 
 
-def fill(store: SqliteStore) -> None:
+def fill(store: Store) -> None:
     """Give a store something of everything."""
     meet(store, A, ONE)
     meet(store, B, TWO, domain="pubnet")
@@ -108,7 +103,7 @@ def fill(store: SqliteStore) -> None:
 
 
 @pytest.mark.parametrize("notation", DUMPS)
-def test_a_whole_store_goes_out_and_comes_back(make: Callable[[str], SqliteStore], notation: str) -> None:
+def test_a_whole_store_goes_out_and_comes_back(make: Callable[[str], Store], notation: str) -> None:
     """Pins of every state, tombstones, quarantine, settings, policies, revocations and certificates: none is lost or altered."""
     ours, theirs = make("ours"), make("theirs")
     fill(ours)
@@ -122,7 +117,7 @@ def test_a_whole_store_goes_out_and_comes_back(make: Callable[[str], SqliteStore
 
 
 @pytest.mark.parametrize("notation", DUMPS)
-def test_what_came_back_decides_as_before(make: Callable[[str], SqliteStore], notation: str) -> None:
+def test_what_came_back_decides_as_before(make: Callable[[str], Store], notation: str) -> None:
     """Threat 27: a restored store trusts what was trusted, and revives nothing that was revoked or deleted."""
     ours, theirs = make("ours"), make("theirs")
     fill(ours)
@@ -136,7 +131,7 @@ def test_what_came_back_decides_as_before(make: Callable[[str], SqliteStore], no
         assert meet(theirs, where, view) is expected is meet(ours, where, view), (where, view.subject)
 
 
-def test_an_export_changes_nothing_and_is_repeatable(store: SqliteStore) -> None:
+def test_an_export_changes_nothing_and_is_repeatable(store: Store) -> None:
     """Two exports of one store are the same text, and the journal does not grow."""
     fill(store)
     records = len(list(store.records()))
@@ -145,7 +140,7 @@ def test_an_export_changes_nothing_and_is_repeatable(store: SqliteStore) -> None
     assert len(list(store.records())) == records
 
 
-def test_the_same_import_twice_adds_nothing(make: Callable[[str], SqliteStore]) -> None:
+def test_the_same_import_twice_adds_nothing(make: Callable[[str], Store]) -> None:
     """A second import of the same file says that all is known, refuses nothing, and changes nothing."""
     ours, theirs = make("ours"), make("theirs")
     fill(ours)
@@ -158,7 +153,7 @@ def test_the_same_import_twice_adds_nothing(make: Callable[[str], SqliteStore]) 
     assert contents(theirs) == before
 
 
-def test_the_same_import_twice_is_journalled_once(make: Callable[[str], SqliteStore]) -> None:
+def test_the_same_import_twice_is_journalled_once(make: Callable[[str], Store]) -> None:
     """The journal tells changes of trust; an import that changes none adds no record."""
     ours, theirs = make("ours"), make("theirs")
     fill(ours)
@@ -170,7 +165,7 @@ def test_the_same_import_twice_is_journalled_once(make: Callable[[str], SqliteSt
 
 
 @pytest.mark.parametrize("notation", DUMPS)
-def test_a_deleted_host_that_waits_with_its_old_certificate_can_be_exported(store: SqliteStore, notation: str) -> None:
+def test_a_deleted_host_that_waits_with_its_old_certificate_can_be_exported(store: Store, notation: str) -> None:
     """A host that was deleted and comes again with the same certificate holds it twice (retired, quarantined); so does its export."""
     meet(store, A, ONE)
     manage.delete(store, manage.resolve(store, str(A)), None)
@@ -179,7 +174,7 @@ def test_a_deleted_host_that_waits_with_its_old_certificate_can_be_exported(stor
     assert through(document, notation).entries == document.entries
 
 
-def test_a_restored_revocation_keeps_its_date_and_author(make: Callable[[str], SqliteStore]) -> None:
+def test_a_restored_revocation_keeps_its_date_and_author(make: Callable[[str], Store]) -> None:
     """The export is without loss: who revoked, and when, is part of the evidence."""
     theirs = make("theirs")
     bring(theirs, revoked=(Revocation(fingerprint=ONE.spki, revoked_at=WHEN, revoked_by="alice", reason="stolen"),))
@@ -190,7 +185,7 @@ def test_a_restored_revocation_keeps_its_date_and_author(make: Callable[[str], S
 
 
 @pytest.mark.parametrize("notation", DUMPS)
-def test_a_file_cannot_overwrite_a_pin(store: SqliteStore, notation: str) -> None:
+def test_a_file_cannot_overwrite_a_pin(store: Store, notation: str) -> None:
     """What is on record stays, to the byte; the file's other pin is refused with the command that would change it."""
     meet(store, A, ONE)
     before = store.entry(A)
@@ -213,7 +208,7 @@ def test_a_file_cannot_overwrite_a_pin(store: SqliteStore, notation: str) -> Non
     ],
     ids=["one more", "a next one", "retired", "revoked", "its key"],
 )
-def test_a_file_cannot_add_to_or_take_from_an_entry(store: SqliteStore, pins: tuple[Pin, ...]) -> None:
+def test_a_file_cannot_add_to_or_take_from_an_entry(store: Store, pins: tuple[Pin, ...]) -> None:
     """No pin is slipped in beside a known one, announced, retired or revoked by an entry of a file."""
     meet(store, A, ONE)
     before = store.entry(A)
@@ -223,7 +218,7 @@ def test_a_file_cannot_add_to_or_take_from_an_entry(store: SqliteStore, pins: tu
     assert meet(store, A, TWO) is Verdict.CHANGED
 
 
-def test_a_file_cannot_change_the_settings_of_a_known_endpoint(store: SqliteStore) -> None:
+def test_a_file_cannot_change_the_settings_of_a_known_endpoint(store: Store) -> None:
     """An entry with the same pins and other settings, domain or state leaves those that are here."""
     meet(store, A, ONE)
     before = store.entry(A)
@@ -231,7 +226,7 @@ def test_a_file_cannot_change_the_settings_of_a_known_endpoint(store: SqliteStor
     assert store.entry(A) == before
 
 
-def test_a_file_cannot_revive_what_was_deleted(store: SqliteStore) -> None:
+def test_a_file_cannot_revive_what_was_deleted(store: Store) -> None:
     """Threat 27: a tombstone is stronger than an old file; the host waits as before."""
     meet(store, A, ONE)
     manage.delete(store, manage.resolve(store, str(A)), None)
@@ -242,7 +237,7 @@ def test_a_file_cannot_revive_what_was_deleted(store: SqliteStore) -> None:
     assert meet(store, A, ONE) is Verdict.UNAPPROVED
 
 
-def test_a_file_cannot_approve_what_waits(store: SqliteStore) -> None:
+def test_a_file_cannot_approve_what_waits(store: Store) -> None:
     """A host in quarantine is not released by a file that says that it is trusted."""
     manage.set_domain(store, "system", Override(mode=CheckMode.STRICT))
     meet(store, A, ONE)
@@ -252,7 +247,7 @@ def test_a_file_cannot_approve_what_waits(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize("by", ["certificate", "key"])
 @pytest.mark.parametrize("state", [PinState.CURRENT, PinState.NEXT])
-def test_a_file_cannot_bring_back_what_was_revoked(store: SqliteStore, by: str, state: PinState) -> None:
+def test_a_file_cannot_bring_back_what_was_revoked(store: Store, by: str, state: PinState) -> None:
     """Threat 28: a certificate that was revoked, by itself or by its key, comes in as revoked, at any endpoint."""
     store.revoke(ONE.fingerprint if by == "certificate" else ONE.spki)
     done = bring(store, entry(A, pin(ONE, state)), certificates=(ONE.der,))
@@ -263,7 +258,7 @@ def test_a_file_cannot_bring_back_what_was_revoked(store: SqliteStore, by: str, 
     assert meet(store, A, ONE) is Verdict.REVOKED
 
 
-def test_a_file_that_revokes_and_trusts_the_same_is_believed_in_the_revocation(store: SqliteStore) -> None:
+def test_a_file_that_revokes_and_trusts_the_same_is_believed_in_the_revocation(store: Store) -> None:
     """Within one file, too, revocation is stronger than a pin."""
     bring(
         store, entry(A, pin(ONE)), revoked=(Revocation(fingerprint=ONE.spki, revoked_at=WHEN),), certificates=(ONE.der,)
@@ -272,7 +267,7 @@ def test_a_file_that_revokes_and_trusts_the_same_is_believed_in_the_revocation(s
 
 
 @pytest.mark.parametrize("by", ["certificate", "key"])
-def test_a_file_that_says_it_was_seen_brings_back_nothing(store: SqliteStore, by: str) -> None:
+def test_a_file_that_says_it_was_seen_brings_back_nothing(store: Store, by: str) -> None:
     """Threat 28: a pin without its certificate, and a `presented` that names a revoked one, must not match it."""
     store.revoke(ONE.fingerprint if by == "certificate" else ONE.spki)
     held = (
@@ -284,13 +279,13 @@ def test_a_file_that_says_it_was_seen_brings_back_nothing(store: SqliteStore, by
     assert meet(store, A, ONE) is Verdict.REVOKED
 
 
-def test_a_pin_that_shows_another_certificate_than_it_trusts_is_refused(store: SqliteStore) -> None:
+def test_a_pin_that_shows_another_certificate_than_it_trusts_is_refused(store: Store) -> None:
     """Threat 28: a file must not make the list show an honest subject beside an impostor's fingerprint."""
     with pytest.raises(BadFile):
         bring(store, entry(A, pin(ONE, certificate=TWO.fingerprint)), certificates=(TWO.der,))
 
 
-def test_a_file_cannot_relax_a_policy(store: SqliteStore) -> None:
+def test_a_file_cannot_relax_a_policy(store: Store) -> None:
     """A policy that was set here stays; one that was never set is not switched off or to mere observation by a file."""
     manage.set_domain(store, "system", Override(mode=CheckMode.STRICT))
     policies = {
@@ -307,7 +302,7 @@ def test_a_file_cannot_relax_a_policy(store: SqliteStore) -> None:
 
 
 @pytest.mark.parametrize("mode", [CheckMode.DISABLE, CheckMode.OBSERVE])
-def test_a_file_cannot_switch_the_checks_of_an_endpoint_off(store: SqliteStore, mode: CheckMode) -> None:
+def test_a_file_cannot_switch_the_checks_of_an_endpoint_off(store: Store, mode: CheckMode) -> None:
     """What a file may not do to a domain it may not do to an endpoint: there, too, everybody in the middle would be trusted."""
     done = bring(store, entry(A, pin(ONE), override=Override(mode=mode)))
     found = store.entry(A)
@@ -315,7 +310,7 @@ def test_a_file_cannot_switch_the_checks_of_an_endpoint_off(store: SqliteStore, 
     assert done.refused
 
 
-def test_an_import_says_what_it_revoked(store: SqliteStore) -> None:
+def test_an_import_says_what_it_revoked(store: Store) -> None:
     """A revocation cannot be taken back, so an import that revokes what is trusted here says so."""
     meet(store, A, ONE)
     done = bring(store, revoked=(Revocation(fingerprint=ONE.fingerprint, revoked_at=WHEN),))
@@ -324,7 +319,7 @@ def test_an_import_says_what_it_revoked(store: SqliteStore) -> None:
     assert any("192.0.2.1" in text or str(ONE.fingerprint) in text for text in told)
 
 
-def test_everything_that_is_refused_is_refused_alone(store: SqliteStore) -> None:
+def test_everything_that_is_refused_is_refused_alone(store: Store) -> None:
     """One refused entry does not keep the others out, and each is named."""
     meet(store, A, ONE)
     done = bring(store, entry(A, pin(TWO)), entry(B, pin(TWO)), entry(C, pin(THREE)))
@@ -332,7 +327,7 @@ def test_everything_that_is_refused_is_refused_alone(store: SqliteStore) -> None
     assert len(done.refused) == 1
 
 
-def test_an_import_that_fails_takes_nothing_over(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_that_fails_takes_nothing_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """All or nothing: what goes wrong at the third entry leaves no trace of the first, nor of a revocation."""
     meet(store, A, ONE)
     before = contents(store)
@@ -357,7 +352,7 @@ def test_an_import_that_fails_takes_nothing_over(store: SqliteStore, monkeypatch
     assert contents(store) == before
 
 
-def test_an_import_is_in_the_journal_with_its_source(store: SqliteStore) -> None:
+def test_an_import_is_in_the_journal_with_its_source(store: Store) -> None:
     """Who imported what from which file is on record, for each endpoint."""
     bring(store, entry(A, pin(ONE)), entry(B, pin(TWO)))
     records = [each for each in store.records() if each.action == "import"]
@@ -365,14 +360,14 @@ def test_an_import_is_in_the_journal_with_its_source(store: SqliteStore) -> None
     assert all(each.detail["source"] == "hostile.toml" for each in records)
 
 
-def test_a_file_name_that_is_no_unicode_is_no_obstacle(store: SqliteStore) -> None:
+def test_a_file_name_that_is_no_unicode_is_no_obstacle(store: Store) -> None:
     """POSIX allows any byte in a file name; the import is not refused as if the store were broken."""
     document = ImportedDocument(revoked=(Revocation(fingerprint=ONE.spki, revoked_at=WHEN),))
     exchange.take_over(store, document, source=os.fsdecode(b"backup-\xff.toml"))
     assert [each[0] for each in store.revocations()] == [ONE.spki]
 
 
-def test_pins_of_another_program_are_evidence_of_an_import(store: SqliteStore) -> None:
+def test_pins_of_another_program_are_evidence_of_an_import(store: Store) -> None:
     """A known_hosts of GnuTLS gives pins that say where they come from; a revoked one among them stays revoked."""
     store.revoke(TWO.spki)
     pins = tuple(
@@ -387,7 +382,7 @@ def test_pins_of_another_program_are_evidence_of_an_import(store: SqliteStore) -
     assert len(done.refused) == 1
 
 
-def test_several_pins_of_one_host_in_another_programs_store(store: SqliteStore) -> None:
+def test_several_pins_of_one_host_in_another_programs_store(store: Store) -> None:
     """Several keys of one host are its members: each is trusted, and a third is not."""
     pins = tuple(ImportedPin(endpoint=A, kind=PinKind.KEY, fingerprint=view.spki) for view in (ONE, TWO))
     done = exchange.take_over(store, ImportedDocument(format="gnutls", pins=pins), source="known_hosts")
@@ -402,7 +397,7 @@ def test_several_pins_of_one_host_in_another_programs_store(store: SqliteStore) 
 LIST = "host=192.0.2.1_8082;  subject= /CN=one\nhost=d_443;  subject= /C=US/CN=\x1b[2Jtwo|\n"
 
 
-def test_a_hint_is_never_a_pin(store: SqliteStore) -> None:
+def test_a_hint_is_never_a_pin(store: Store) -> None:
     """A listcerts text has subjects and no fingerprints: nothing of it is trusted, and a host in it is still a stranger."""
     done = exchange.take_over(store, load(LIST), source="list.txt")
     assert (done.hints, done.added) == (2, [])
@@ -413,7 +408,7 @@ def test_a_hint_is_never_a_pin(store: SqliteStore) -> None:
     assert not store.hint(B)
 
 
-def test_a_hint_changes_no_verdict(store: SqliteStore) -> None:
+def test_a_hint_changes_no_verdict(store: Store) -> None:
     """Before and after a list was imported, a known host is a match, a changed one changed, a deleted one unapproved."""
     meet(store, A, ONE)
     meet(store, D, ONE)
@@ -426,7 +421,7 @@ def test_a_hint_changes_no_verdict(store: SqliteStore) -> None:
     ]
 
 
-def test_a_newer_list_takes_the_place_of_an_older_one(store: SqliteStore) -> None:
+def test_a_newer_list_takes_the_place_of_an_older_one(store: Store) -> None:
     """There is one hint per host and port: the last list's, cut to a bounded length."""
     for subject in ("/CN=one", "/CN=" + "x" * 3000):
         exchange.take_over(store, load(f"host=192.0.2.1_8082;  subject= {subject}\n"), source=f"list of {len(subject)}")
@@ -592,7 +587,7 @@ def test_a_refusal_is_told_and_is_a_negative_answer(
     assert "not taken over: 192.0.2.1:8082 is on record with other pins" in told.err
 
 
-def test_an_import_long_ago_is_not_first_use_now(store: SqliteStore) -> None:
+def test_an_import_long_ago_is_not_first_use_now(store: Store) -> None:
     """Threat 26: times in a file that are long past or far ahead make no pin expire, and no host a stranger."""
     old = datetime(1971, 1, 1, tzinfo=UTC)
     far = datetime(9990, 1, 1, tzinfo=UTC)
@@ -615,7 +610,7 @@ def test_an_import_long_ago_is_not_first_use_now(store: SqliteStore) -> None:
     assert store.entry(A) is not None
 
 
-def test_a_fingerprint_of_nothing_is_no_wildcard(store: SqliteStore) -> None:
+def test_a_fingerprint_of_nothing_is_no_wildcard(store: Store) -> None:
     """A pin of zeros holds nothing but what hashes to zeros."""
     bring(store, entry(A, pin(ONE, fingerprint=Fingerprint(bytes(32)), certificate=None)))
     assert meet(store, A, ONE) is Verdict.CHANGED

@@ -140,6 +140,13 @@ def test_the_library_loads_nobody_elses_package() -> None:
     assert others == set()
 
 
+def test_a_store_in_sqlite_loads_no_psycopg() -> None:
+    """Only who opens a store in PostgreSQL loads its library: no module of the store does, but that one."""
+    names = [f"troth.store.{path.stem}" for path in (SOURCE / "store").glob("*.py") if path.stem != "postgres"]
+    found = loaded("\n".join(f"import {name}" for name in [*names, "troth.exchange", "troth.manage", "troth.cli.main"]))
+    assert not found & {"psycopg", "psycopg_pool", "psycopg_binary"}
+
+
 def test_listing_loads_no_tls(tmp_path: Path) -> None:
     """`troth list` starts in little time because it loads little."""
     program = f"import os; os.environ['TROTH_HOME']={str(tmp_path)!r}\nfrom troth.cli.main import main; main(['list', '--quiet'])"

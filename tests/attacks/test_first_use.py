@@ -20,6 +20,7 @@ from tests import servers
 from tests.attacks.conftest import Command, Fickler, Lying, Record
 from tests.attacks.making import WAYS, by_check, der, fresh, make, material, rsa_key, view, way_name
 from tests.simulators.liar import Hello, Liar, Talk, read_hello
+from tests.stores import ENGINES, on_both_engines, place_for
 from troth import manage
 from troth.errors import CertificateRejected, TrothError
 from troth.model.certificate import CertificateView
@@ -27,6 +28,7 @@ from troth.model.endpoint import Endpoint
 from troth.model.entry import CheckMode, EntryState, Evidence, Expiry, Override, PinKind
 from troth.model.fingerprint import Fingerprint
 from troth.store import open_store
+from troth.store.base import Store
 from troth.store.sqlite import SqliteStore
 from troth.tls.context import Context
 from troth.trust.verdict import Verdict
@@ -43,8 +45,9 @@ def here(port: int) -> Endpoint:
 # Threat 1
 
 
+@on_both_engines
 @each_way
-def test_threat_1_a_middleman_at_first_use_is_found_out(way: Way, fickle: Fickler, store: SqliteStore) -> None:
+def test_threat_1_a_middleman_at_first_use_is_found_out(way: Way, fickle: Fickler, store: Store) -> None:
     """Threat 1: whom a middleman deceived at first use is told of a change when the real host answers, and when it began."""
     middleman, real = fresh("middleman"), fresh("real")
     server = fickle(lambda number, _: middleman if number == 0 else real, ask=False)
@@ -183,19 +186,21 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> object:
         liar.close()
 
 
+@on_both_engines
 @pytest.mark.parametrize("prepare", RECORDS, ids=lambda each: each.__name__.strip("_").replace("_", "-"))
 @each_way
 def test_threat_2_no_hello_tells_what_is_known(
-    way: Way, prepare: Callable[..., None], reference: object, lying: Lying, store: SqliteStore
+    way: Way, prepare: Callable[..., None], reference: object, lying: Lying, store: Store
 ) -> None:
     """Threat 2 (CVE-2020-14145): whatever is on record, and however one connects, the hello is the same, to its order and length."""
     for hello in hellos(store, way, lying(silent_end), "127.0.0.1", prepare):
         assert hello.structure == reference
 
 
+@on_both_engines
 @each_way
 def test_threat_2_a_client_certificate_does_not_show(
-    way: Way, reference: object, lying: Lying, store: SqliteStore, record: Record
+    way: Way, reference: object, lying: Lying, store: Store, record: Record
 ) -> None:
     """Threat 2: with a client certificate loaded the hello is the same, for known hosts and unknown ones."""
     liar = lying(silent_end)
@@ -210,7 +215,8 @@ def test_threat_2_a_client_certificate_does_not_show(
     assert {repr(each.hello.structure) for each in caught if each.hello} == {repr(reference)}
 
 
-def test_threat_2_the_name_shows_the_same_in_the_hello(lying: Lying, store: SqliteStore) -> None:
+@on_both_engines
+def test_threat_2_the_name_shows_the_same_in_the_hello(lying: Lying, store: Store) -> None:
     """Threat 2: with a name (SNI) and protocols (ALPN), an unknown, a known and a deleted host get the same hello."""
     liar = lying(silent_end)
     place = Endpoint("localhost", liar.port)
@@ -233,7 +239,8 @@ def test_threat_2_the_name_shows_the_same_in_the_hello(lying: Lying, store: Sqli
     assert len(seen) == 1
 
 
-def test_the_comparison_of_hellos_can_fail(lying: Lying, store: SqliteStore, reference: object) -> None:
+@on_both_engines
+def test_the_comparison_of_hellos_can_fail(lying: Lying, store: Store, reference: object) -> None:
     """A hello with another cipher, or of another length, is told apart by what the tests compare."""
     liar = lying(silent_end)
     context = Context(store)
@@ -246,8 +253,9 @@ def test_the_comparison_of_hellos_can_fail(lying: Lying, store: SqliteStore, ref
     assert read_hello(hello.message) == hello
 
 
+@on_both_engines
 @each_way
-def test_threat_2_no_ticket_is_sent_back(way: Way, record: Record, store: SqliteStore) -> None:
+def test_threat_2_no_ticket_is_sent_back(way: Way, record: Record, store: Store) -> None:
     """Threat 2: a host that hands out tickets sees at the next visit a hello of a stranger: no ticket, no session it knows."""
     server = record(ask=False)
     for _ in range(3):
@@ -303,7 +311,8 @@ def test_threat_5_one_key_under_many_names_is_said(record: Record, troth: Comman
     assert "also at" not in answer.err
 
 
-def test_threat_5_a_key_that_changed_hands_is_named_in_the_rejection(record: Record, store: SqliteStore) -> None:
+@on_both_engines
+def test_threat_5_a_key_that_changed_hands_is_named_in_the_rejection(record: Record, store: Store) -> None:
     """Threat 5: a host that suddenly has another known host's key is told apart from a renewal."""
     one, two = record(ask=False), record(ask=False)
     by_check(store, one.port)
@@ -429,14 +438,14 @@ def test_threat_6_an_interrupted_check_of_many_keeps_what_was_decided(record: Re
 
 INTERRUPTED = """
 import os, signal, sys
-from troth.store import open_store
+from tests.stores import Place
 from troth.store import rows
 from troth.tls.check import check_target
 from troth.tls.probe import Target
 from troth.model.endpoint import Endpoint
-import troth.store.sqlite as sqlite
+import troth.store.base as base
 
-place, step = sys.argv[1], int(sys.argv[2])
+port, step = sys.argv[1], int(sys.argv[2])
 count = 0
 
 def interrupting(function):
@@ -450,34 +459,37 @@ def interrupting(function):
 
 for name in ("write_certificate", "write_entry", "select_entry", "trust_state"):
     setattr(rows, name, interrupting(getattr(rows, name)))
-sqlite.SqliteStore.journal = interrupting(sqlite.SqliteStore.journal)
-sqlite.decide = interrupting(sqlite.decide)
-sqlite.after = interrupting(sqlite.after)
-with open_store() as store:
+base.Store.journal = interrupting(base.Store.journal)
+base.decide = interrupting(base.decide)
+base.after = interrupting(base.after)
+with Place.read(sys.argv[3]).open() as store:
     try:
-        check_target(store, Target(endpoint=Endpoint("127.0.0.1", int(place))))
+        check_target(store, Target(endpoint=Endpoint("127.0.0.1", int(port))))
     except KeyboardInterrupt:
         sys.exit(130)
 sys.exit(0 if count < step else 1)
 """
 
 
-def test_threat_6_an_interrupt_at_any_step_leaves_no_half_entry(record: Record, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threat_6_an_interrupt_at_any_step_leaves_no_half_entry(
+    engine: str, record: Record, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Threat 6: interrupted at each step of a first use in turn, the entry is there with all its parts, or not at all."""
     server = record(ask=False)
     outcomes = []
     for step in range(1, 20):
-        home = tmp_path / f"home-{step}"
-        done = subprocess.run(
-            [sys.executable, "-c", INTERRUPTED, str(server.port), str(step)],
-            env={**os.environ, "TROTH_HOME": str(home)},
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode in (0, 130), done.stderr.decode()
-        outcomes.append(done.returncode)
-        with open_store(home / "trust.db") as store:
+        with place_for(request, engine, tmp_path / f"home-{step}") as place:
+            done = subprocess.run(
+                [sys.executable, "-c", INTERRUPTED, str(server.port), str(step), place.text],
+                capture_output=True,
+                check=False,
+                timeout=60,
+                cwd=Path(__file__).parents[2],
+            )
+            assert done.returncode in (0, 130), done.stderr.decode()
+            outcomes.append(done.returncode)
+            store = place.open()
             entry = store.entry(here(server.port))
             if done.returncode == 130:
                 assert entry is None

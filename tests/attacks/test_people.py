@@ -9,12 +9,14 @@ import pytest
 from tests.attacks.conftest import Command, Fickler, Lying, Record
 from tests.attacks.making import WAYS, by_check, by_socket, der, fresh, make, view, way_name
 from tests.simulators.liar import Hello, relay12, relay13
+from tests.stores import on_both_engines
 from troth import manage
 from troth.cli.main import COMMANDS, parser_for
 from troth.errors import BadInput, CertificateRejected, TrothError
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
 from troth.model.entry import EntryState, PinKind, PinState
+from troth.store.base import Store
 from troth.store.sqlite import SqliteStore
 from troth.tls.check import check_target
 from troth.tls.probe import Target
@@ -105,10 +107,11 @@ def test_threat_32_asking_again_makes_nothing_trusted(record: Record, troth: Com
 ANNOUNCED = make("announced")
 
 
+@on_both_engines
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @each_way
 def test_threat_33_an_announced_certificate_must_be_possessed(
-    way: Way, version: str, lying: Lying, store: SqliteStore
+    way: Way, version: str, lying: Lying, store: Store
 ) -> None:
     """Threat 33: whoever shows the announced certificate without its key does not promote it; the current one stays."""
     data = der(ANNOUNCED[0])
@@ -128,8 +131,9 @@ def test_threat_33_an_announced_certificate_must_be_possessed(
     assert len(entry.having(PinState.NEXT)) == 2
 
 
+@on_both_engines
 @each_way
-def test_threat_33_the_current_one_stays_until_the_next_is_used(way: Way, fickle: Fickler, store: SqliteStore) -> None:
+def test_threat_33_the_current_one_stays_until_the_next_is_used(way: Way, fickle: Fickler, store: Store) -> None:
     """Threat 33: after an announcement both are met; once the next one was used, the old one is a change, whoever shows it."""
     one, two, three = fresh("one"), fresh("two"), fresh("three")
     order = [one]
@@ -152,8 +156,9 @@ def test_threat_33_the_current_one_stays_until_the_next_is_used(way: Way, fickle
     assert not any(visit.received for visit in server.settled(known))
 
 
+@on_both_engines
 @each_way
-def test_threat_33_a_withdrawn_successor_is_a_change(way: Way, fickle: Fickler, store: SqliteStore) -> None:
+def test_threat_33_a_withdrawn_successor_is_a_change(way: Way, fickle: Fickler, store: Store) -> None:
     """Threat 33: an announcement that was taken back lets nobody in; what was revoked cannot be announced."""
     one, two = fresh("one"), fresh("two")
     order = [one]
@@ -177,8 +182,9 @@ def test_threat_33_a_withdrawn_successor_is_a_change(way: Way, fickle: Fickler, 
 # Threat 36
 
 
+@on_both_engines
 @each_way
-def test_threat_36_a_deleted_host_is_not_learned_again(way: Way, record: Record, store: SqliteStore) -> None:
+def test_threat_36_a_deleted_host_is_not_learned_again(way: Way, record: Record, store: Store) -> None:
     """Threat 36: after a deletion whoever comes waits, with zero bytes, however often: the old host, and the impostor."""
     server = record(ask=False)
     way(store, server.port)
@@ -199,7 +205,8 @@ def test_threat_36_a_deleted_host_is_not_learned_again(way: Way, record: Record,
     assert entry.current == ()
 
 
-def test_threat_36_only_the_named_successor_comes_in(fickle: Fickler, store: SqliteStore) -> None:
+@on_both_engines
+def test_threat_36_only_the_named_successor_comes_in(fickle: Fickler, store: Store) -> None:
     """Threat 36: a deletion that names the successor lets that one in, with its key, and no other."""
     old, named, other = fresh("old"), fresh("named"), fresh("other")
     order = [old]

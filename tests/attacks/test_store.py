@@ -18,10 +18,12 @@ import pytest
 from tests.adapters.test_clients import reasons
 from tests.attacks.conftest import Command, Record
 from tests.attacks.making import SECRET, SENDING, WAYS, by_check, by_socket, way_name
+from tests.stores import on_both_engines
 from troth import manage
 from troth.errors import CertificateRejected, StoreUnusable, StoreVanished, TrothError
 from troth.model.endpoint import Endpoint
 from troth.store import open_store
+from troth.store.base import Store
 from troth.store.sqlite import SqliteStore
 from troth.tls.context import Context
 from troth.tls.guard import GuardedSocket
@@ -60,11 +62,12 @@ def failing(failure: BaseException) -> Callable[..., Any]:
 # Threat 17
 
 
+@on_both_engines
 @each_failure
 @pytest.mark.parametrize("known", [False, True], ids=["stranger", "known"])
 @each_sending_way
 def test_threat_17_a_failure_in_the_judge_is_a_rejection(
-    way: Way, known: bool, failure: BaseException, record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    way: Way, known: bool, failure: BaseException, record: Record, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threat 17 (CVE-2025-26465): whatever goes wrong while a certificate is judged, the host gets zero bytes and is not learned."""
     server = record(ask=False)
@@ -72,17 +75,18 @@ def test_threat_17_a_failure_in_the_judge_is_a_rejection(
         by_check(store, server.port)
     before = len(server.settled())
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteStore, "judge", failing(failure))
+        patch.setattr(type(store), "judge", failing(failure))
         with pytest.raises(BaseException):  # noqa: B017  # exactly: that it does not pass
             way(store, server.port)
     assert not any(visit.received for visit in server.settled(before))
     assert (store.entry(here(server.port)) is not None) is known
 
 
+@on_both_engines
 @each_failure
 @pytest.mark.parametrize("at", ["judge", "version", "last_change", "policy", "certificate"])
 def test_threat_17_a_dead_connection_stays_dead(
-    at: str, failure: BaseException, record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    at: str, failure: BaseException, record: Record, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threat 17: after a failure, the same connection carries nothing, however often it is tried, though all is well again."""
     server = record(ask=False)
@@ -96,7 +100,7 @@ def test_threat_17_a_dead_connection_stays_dead(
         except TrothError:
             pytest.fail("the store works until here")
         with monkeypatch.context() as patch:
-            patch.setattr(SqliteStore, at, failing(failure))
+            patch.setattr(type(store), at, failing(failure))
             try:
                 tls.sendall(SECRET)
             except BaseException:  # noqa: BLE001  # a KeyboardInterrupt is meant
@@ -110,9 +114,10 @@ def test_threat_17_a_dead_connection_stays_dead(
     assert not any(visit.received for visit in server.settled(before))
 
 
+@on_both_engines
 @pytest.mark.parametrize("failure", FAILURES[:6], ids=lambda each: type(each).__name__)
 def test_threat_17_a_failure_between_two_writes_stops_the_second(
-    failure: BaseException, record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    failure: BaseException, record: Record, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threat 17: when the record cannot be asked any more, an open connection sends nothing more; neither does a retry."""
     server = record(protocol="echo", ask=False)
@@ -123,7 +128,7 @@ def test_threat_17_a_failure_between_two_writes_stops_the_second(
         tls.sendall(b"first")
         assert tls.recv(5) == b"first"
         with monkeypatch.context() as patch:
-            patch.setattr(SqliteStore, "version", failing(failure))
+            patch.setattr(type(store), "version", failing(failure))
             for use in (lambda: tls.sendall(SECRET), lambda: tls.send(SECRET), lambda: tls.write(SECRET)):
                 with pytest.raises(BaseException):  # noqa: B017  # exactly: that it does not pass
                     use()
@@ -133,9 +138,8 @@ def test_threat_17_a_failure_between_two_writes_stops_the_second(
     assert server.settled()[0].received == b"first"
 
 
-def test_threat_17_asyncio_hangs_on_no_failure(
-    record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@on_both_engines
+def test_threat_17_asyncio_hangs_on_no_failure(record: Record, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threat 17: over asyncio, a failure between two writes ends the connection; the reader is woken, nothing is sent."""
     server = record(protocol="echo", ask=False)
 
@@ -144,7 +148,7 @@ def test_threat_17_asyncio_hangs_on_no_failure(
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=bound)
         writer.write(b"first")
         assert await reader.readexactly(5) == b"first"
-        monkeypatch.setattr(SqliteStore, "version", failing(OSError(5, "Input/output error")))
+        monkeypatch.setattr(type(store), "version", failing(OSError(5, "Input/output error")))
         writer.write(SECRET)
         with pytest.raises(OSError):
             await asyncio.wait_for(reader.readexactly(1), 10)
@@ -218,10 +222,11 @@ ROADS: dict[str, Callable[[ssl.SSLSocket, Path], Any]] = {
 }
 
 
+@on_both_engines
 @pytest.mark.parametrize("road", ROADS.values(), ids=ROADS)
 @pytest.mark.parametrize("sink", [False, True], ids=["impostor", "no-tls"])
 def test_threat_11_no_road_leads_past_the_verdict(
-    road: Callable[..., Any], sink: bool, record: Record, store: SqliteStore, tmp_path: Path
+    road: Callable[..., Any], sink: bool, record: Record, store: Store, tmp_path: Path
 ) -> None:
     """Threat 11: with the handshake left for later, no method of a socket brings a byte to an impostor, encrypted or plain."""
     place = tmp_path / "secret"
@@ -243,7 +248,8 @@ def test_threat_11_no_road_leads_past_the_verdict(
     assert not any(visit.received for visit in server.settled(before))
 
 
-def test_threat_11_a_socket_that_connects_later_is_guarded(record: Record, store: SqliteStore) -> None:
+@on_both_engines
+def test_threat_11_a_socket_that_connects_later_is_guarded(record: Record, store: Store) -> None:
     """Threat 11: a socket that is wrapped before it is connected refuses to write, and is judged when it connects."""
     server = record(ask=False)
     by_check(store, server.port)

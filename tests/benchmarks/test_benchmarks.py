@@ -17,7 +17,7 @@ from troth.model.certificate import CertificateView
 from troth.store.audit import audit
 
 ROOT = Path(__file__).parents[2]
-BARS = {"check": 1, "lookup": 3, "list": 2, "writers": 2, "batch": 1, "refusal": 0}
+BARS = {"check": 1, "lookup": 3, "engines": 0, "list": 2, "writers": 2, "batch": 1, "refusal": 0}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ from tests.postgres import a_database, programs, runner
 from tests.servers import open_folder, program, wait_until
 from tests.store.conftest import make_view, presented, view
 from tests.stores import Place, place_for
+from troth import exchange
 from troth.database.cluster import Cluster
 from troth.database.pool import Database
 from troth.database.settings import ADMIN_ROLE, APP_ROLE
@@ -334,7 +336,7 @@ def test_who_waited_for_the_lock_sees_what_the_other_did(isolation: str, cluster
     thread = threading.Thread(target=lambda: verdicts.append(second.judge(HOST, presented("b")).verdict))
     waiting = (
         f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(place)}' AND wait_event_type = 'Lock'"
-        " AND query LIKE 'UPDATE version%'"
+        " AND wait_event = 'advisory'"
     )
     view("b")
     with first.transaction():
@@ -614,12 +616,25 @@ def test_more_threads_than_connections_get_their_turn(place: Place) -> None:
     assert len(list(place.open().entries())) == 80
 
 
+def test_what_changes_nothing_changes_no_token_and_writes_nothing(cluster: Cluster, place: Place) -> None:
+    """A match that was seen a moment ago, an export: they take the lock, and cost neither a write nor a second look."""
+    store = place.open(clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    store.judge(HOST, presented("a"))
+    store.judge(HOST, presented("a"))
+    before, ((number,),) = store.version(), asked(cluster, "SELECT pg_current_xact_id()::text")
+    assert store.judge(HOST, presented("a")).verdict is Verdict.MATCH
+    exchange.export(store)
+    assert store.version() == before
+    assert asked(cluster, "SELECT pg_current_xact_id()::text") == [(str(int(str(number)) + 1),)]  # this question's own
+
+
 def test_a_token_never_comes_again(place: Place) -> None:
     """The token of a change that was undone is not the token of the next one."""
     store = place.open()
     tokens = {store.version()}
     for number in range(10):
         with contextlib.suppress(ZeroDivisionError), store.transaction():
+            store.keep_certificate(view("a"))
             tokens.add(store.version())
             1 / (number % 2)  # every other one is undone
         tokens.add(store.version())

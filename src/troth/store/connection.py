@@ -6,7 +6,6 @@ Each thread has a connection of its own, and so has each process after a fork. D
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import sqlite3
@@ -148,7 +147,7 @@ class Database:
             raise vanished(self.path)
         if self.path.exists() or self.path.is_symlink():
             paths.require_private(self.path)
-        with _locked(paths.lock_path(self.path)):
+        with paths.locked(paths.lock_path(self.path)):
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             found = self.path.stat()
@@ -272,16 +271,6 @@ def _bring_up(connection: sqlite3.Connection, version: int) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from troth.errors.base import ConfigUnusable, StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def default_path() -> Path:
@@ -38,6 +44,17 @@ def witness_path(database: Path) -> Path:
 def lock_path(database: Path) -> Path:
     """Give the file that is locked while the store is made or migrated."""
     return database.with_name(database.stem + ".lock")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock on a file, which is made if there is none; other processes wait."""
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def prepare_folder(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """The trust store in PostgreSQL: what a node's managers, watchers and peers share.
 
-Each change locks the one row of `version` before it reads anything. PostgreSQL lets the next one at that row only when
-the one before has become visible, and in READ COMMITTED each statement sees what was committed before it began: so what
-is read under the lock is what every earlier change left, and of two parallel first uses exactly one finds a stranger.
+Each decision takes one lock before it reads anything. PostgreSQL gives the lock to the next only when the one before has
+become visible, and in READ COMMITTED each statement sees what was committed before it began: so what is read under the
+lock is what every earlier change left, and of two parallel first uses exactly one finds a stranger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from troth.errors.base import StoreUnusable, TrothError
+from troth.errors.base import DatabaseReadOnly, StoreUnusable, TrothError
 from troth.store.base import Store, utc_now
 from troth.store.listing import Dialect
 from troth.store.watermark import Watermark
@@ -33,29 +33,43 @@ if TYPE_CHECKING:
     from troth.store.reader import Clock
 
 WITNESS = "postgres.witness"
-_LOCK = b"UPDATE version SET token = $1"
+# Any number, as long as nobody else in this database locks it: "trust" in ASCII. A row would do as well, but to lock one
+# is a write that waits for the disk, and most decisions change nothing.
+LOCK = 0x7472757374
+_LOCK = b"SELECT pg_advisory_xact_lock($1)"
+_TOKEN = b"UPDATE version SET token = $1"
 _STATE = (
-    b"SELECT v.token, m.value, coalesce(j.seq, 0), coalesce(j.hash, '\\x') FROM version v JOIN meta m ON m.key = 'store'"
+    b"SELECT v.token, pg_is_in_recovery(), m.value, coalesce(j.seq, 0), coalesce(j.hash, '\\x')"
+    b" FROM version v JOIN meta m ON m.key = 'store'"
     b" LEFT JOIN LATERAL (SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1) j ON true"
 )
 _RECORD = b"SELECT hash FROM journal WHERE seq = $1"
 
 
 class Statements:
-    """A connection of psycopg that takes statements as the store writes them."""
+    """A connection of psycopg that takes statements as the store writes them; the first that writes changes the token."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_raw", "_touched")
 
     def __init__(self, raw: Raw):
         self._raw = raw
+        self._touched = False
 
     def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Cursor:
         """Run one statement."""
+        if not self._touched and not sql.lstrip().startswith("SELECT"):
+            self._touch()
         return psycopg.RawCursor(self._raw).execute(translated(sql), _kept(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[object]], /) -> None:
         """Run one statement for each row of parameters."""
+        if not self._touched:
+            self._touch()
         psycopg.RawCursor(self._raw).executemany(translated(sql), map(_kept, parameters))
+
+    def _touch(self) -> None:
+        psycopg.RawCursor(self._raw).execute(_TOKEN, (os.urandom(16),))
+        self._touched = True
 
 
 class PostgresEngine:
@@ -176,14 +190,20 @@ class PostgresEngine:
         """Do nothing: the pool belongs to who made it."""
 
     def _lock(self, raw: Raw) -> tuple[int, bytes] | None:
-        # The head is read by a statement of its own: one that waited for the row would still see what was before.
+        # The head is read by a statement of its own: one that waited for the lock would still see what was before.
         with raw.pipeline():
             raw.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            psycopg.RawCursor(raw).execute(_LOCK, (os.urandom(16),))
-            _, seq, digest = self._verify(raw)
+            psycopg.RawCursor(raw).execute(_LOCK, (LOCK,))
+            _, follows, seq, digest = self._verify(raw)
+        if follows:
+            # Also where nothing would be written: what a standby has may be older than the last revocation.
+            raise DatabaseReadOnly(
+                "This node's database is a standby's: it decides nothing.",
+                next_command="troth status shows the active node",
+            )
         return (seq, digest) if seq else None
 
-    def _verify(self, raw: Raw) -> tuple[bytes, int, bytes]:
+    def _verify(self, raw: Raw) -> tuple[bytes, bool, int, bytes]:
         """Read how far the database is, and hold it against what this node saw of it."""
 
         def record(seq: int) -> bytes | None:
@@ -193,10 +213,10 @@ class PostgresEngine:
         row: Any = psycopg.RawCursor(raw).execute(_STATE).fetchone()
         if row is None:
             raise StoreUnusable("The database has no trust store in it.", next_command="troth status")
-        token, store, seq, digest = row
+        token, follows, store, seq, digest = row
         self._watermark.hold(store, seq, digest, record)
         self._verified.add(raw)
-        return token, seq, digest
+        return token, follows, seq, digest
 
 
 class PostgresStore(Store):

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 MAX_HOLDERS = 20
 
+_AT_ONCE = 200
+
+# The certificates are named one by one: a planner that has not yet counted the tables would read all of them.
 _HOLDERS = """
-SELECT DISTINCT e.host, e.port, e.protocol FROM entry e JOIN pin p ON p.entry = e.id
-WHERE p.state = 'current' AND (p.certificate IN (SELECT fingerprint FROM certificate WHERE spki = ?1)
-      OR (p.kind = 'key' AND p.fingerprint = ?1))
-ORDER BY e.host, e.port LIMIT ?2
+SELECT DISTINCT e.host, e.port, e.protocol FROM pin p JOIN entry e ON e.id = p.entry
+WHERE p.state = 'current' AND (p.certificate IN ({marks}) OR (p.kind = 'key' AND p.fingerprint = ?))
+ORDER BY e.host, e.port, e.protocol LIMIT ?
 """
 
 
@@ -33,8 +35,15 @@ def certificate(connection: Connection, fingerprint: Fingerprint | None) -> Cert
 
 def holders(connection: Connection, spki: Fingerprint, *, but: Endpoint) -> tuple[Endpoint, ...]:
     """Find the other endpoints that are on record with a key."""
-    rows = connection.execute(_HOLDERS, (spki.digest, MAX_HOLDERS))
-    return tuple(found for row in rows if (found := Endpoint(*row)) != but)
+    bearers: list[bytes | None] = [
+        row[0] for row in connection.execute("SELECT fingerprint FROM certificate WHERE spki = ?", (spki.digest,))
+    ]
+    found: set[tuple[str, int, str]] = set()
+    for start in range(0, len(bearers) or 1, _AT_ONCE):
+        some = bearers[start : start + _AT_ONCE] or [None]
+        query = _HOLDERS.format(marks=", ".join("?" * len(some)))
+        found.update(tuple(row) for row in connection.execute(query, (*some, spki.digest, MAX_HOLDERS)))
+    return tuple(each for row in sorted(found)[:MAX_HOLDERS] if (each := Endpoint(*row)) != but)
 
 
 def is_revoked(connection: Connection, fingerprints: list[Fingerprint]) -> bool:

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from troth.store.engine import Connection
     from troth.store.protocol import TrustStore
 
+# One question for each index: an OR over several would read whole tables.
 _TOUCHED = """
-e.id IN (SELECT entry FROM pin WHERE fingerprint = ?1 OR certificate = ?1
-         OR certificate IN (SELECT fingerprint FROM certificate WHERE spki = ?1))
-OR e.presented = ?1 OR e.presented IN (SELECT fingerprint FROM certificate WHERE spki = ?1)
+e.id IN (
+    SELECT entry FROM pin WHERE fingerprint = ?1
+    UNION SELECT entry FROM pin WHERE certificate = ?1
+    UNION SELECT p.entry FROM certificate c JOIN pin p ON p.certificate = c.fingerprint WHERE c.spki = ?1
+    UNION SELECT id FROM entry
+          WHERE presented IN (SELECT ?1 UNION ALL SELECT fingerprint FROM certificate WHERE spki = ?1)
+)
 """
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from troth.store import witness
-from troth.store.paths import prepare_folder
+from troth.store.paths import lock_path, locked, prepare_folder
 from troth.store.witness import Witness
 
 if TYPE_CHECKING:
@@ -44,22 +44,24 @@ class Watermark:
         if found == self._seen:
             return
         with self._lock:
-            known = self._seen or witness.read(self._path)
-            if known is None:
-                prepare_folder(self._path.parent)
-                witness.write(self._path, found, durable=True)
-            else:
+            written = witness.read(self._path)
+            # Both: another process of this machine may have seen more, and one that was there before an acceptance less.
+            for known in {each for each in (self._seen, written) if each is not None}:
                 witness.require(known, self._name, store, record)
-                if known.seq >= seq:
-                    found = known  # another thread was faster
-                else:
-                    # Only for the next start, so it need not wait for the disk; what this node writes itself does.
-                    witness.write(self._path, found)
-            self._seen = found
+            if self._seen is None or seq > self._seen.seq:
+                # Only for the next start, so it need not wait for the disk; what this machine writes itself does.
+                self._advance(found, durable=written is None)
 
     def raise_to(self, seq: int, digest: bytes) -> None:
         """Remember a record that was just committed, and wait until that is on the disk."""
         with self._lock:
             if self._seen is not None and seq > self._seen.seq:
-                self._seen = Witness(self._seen.store, seq, digest.hex())
-                witness.write(self._path, self._seen, durable=True)
+                self._advance(Witness(self._seen.store, seq, digest.hex()), durable=True)
+
+    def _advance(self, found: Witness, *, durable: bool) -> None:
+        prepare_folder(self._path.parent)
+        with locked(lock_path(self._path)):
+            written = witness.read(self._path)
+            if written is None or written.store != found.store or written.seq < found.seq:
+                witness.write(self._path, found, durable=durable)
+        self._seen = found

@@ -1,15 +1,15 @@
 -- The tables of the trust store, as SQLite's are, and in the same words.
 --
 -- Times are whole microseconds since 1970 in UTC, as bigint and not as timestamptz: the journal's hashes cover these very
--- numbers, certificates have dates that are no timestamptz in every client, and no session's time zone can touch them.
+-- numbers, certificates have dates that are no timestamptz in every client, and no time zone can touch them.
 -- Text is compared by its bytes (COLLATE "C"), so that both engines list in one order, wherever the database was made.
 
 CREATE TABLE meta (key text COLLATE "C" PRIMARY KEY, value text NOT NULL);
 INSERT INTO meta VALUES ('store', left(replace(gen_random_uuid()::text, '-', ''), 16));
 
--- One row, which every change of anything locks first and gives a token that never was before. So changes come one after
--- the other, and a reader that sees the same token sees the same trust: both become visible in one commit. A sequence
--- would be seen before the commit; a number would come again on a standby that takes over without the last changes.
+-- One row, to which every change of anything gives a token that never was before: both become visible in one commit, so
+-- what is read after a token is never older than the token. A sequence would be seen before the commit; a number would
+-- come again on a standby that takes over without the last changes.
 CREATE TABLE version (
     one   boolean PRIMARY KEY DEFAULT true CHECK (one),
     token bytea NOT NULL
