@@ -434,7 +434,7 @@ from troth.store import rows
 from troth.tls.check import check_target
 from troth.tls.probe import Target
 from troth.model.endpoint import Endpoint
-import troth.store.sqlite as sqlite
+import troth.store.base as base
 
 place, step = sys.argv[1], int(sys.argv[2])
 count = 0
@@ -450,9 +450,9 @@ def interrupting(function):
 
 for name in ("write_certificate", "write_entry", "select_entry", "trust_state"):
     setattr(rows, name, interrupting(getattr(rows, name)))
-sqlite.SqliteStore.journal = interrupting(sqlite.SqliteStore.journal)
-sqlite.decide = interrupting(sqlite.decide)
-sqlite.after = interrupting(sqlite.after)
+base.Store.journal = interrupting(base.Store.journal)
+base.decide = interrupting(base.decide)
+base.after = interrupting(base.after)
 with open_store() as store:
     try:
         check_target(store, Target(endpoint=Endpoint("127.0.0.1", int(place))))

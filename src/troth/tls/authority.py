@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate
@@ -78,7 +79,9 @@ def with_revocation(
     from troth.tls.revocation import Settings, Strictness, check_path
 
     kept = revocation_of(store, domain)
-    settings = Settings(strictness=Strictness(kept.strictness), responders=kept.responders)
-    staple = (lambda: stapling.stapled(target)) if stapling.available() else None
+    settings = Settings(strictness=Strictness(kept.strictness), responders=kept.responders, timeout_s=target.timeout_s)
+    # The host's own answer may take half of the time; the other sources have the rest.
+    asked = replace(target, timeout_s=target.timeout_s / 2)
+    staple = (lambda: stapling.stapled(asked)) if stapling.available() else None
     reason = check_path(path, settings=settings, now=store.now(), staple=staple)
     return ChainOutcome(valid=False, reason=reason) if reason else found

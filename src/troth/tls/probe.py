@@ -9,7 +9,7 @@ from troth.errors import BadCertificate, UnreadableCertificate
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint, canonical_host
 from troth.tls.base import client_context
-from troth.tls.connect import connect
+from troth.tls.connect import naming, reach
 from troth.tls.deadline import DEFAULT_TIMEOUT_S, Deadline
 from troth.tls.handshake import Handshake, shake
 from troth.tls.proxy import Proxy, open_tunnel
@@ -64,7 +64,8 @@ def probe(
     looking = context or client_context()
     if target.alpn:
         looking.set_alpn_protocols(target.alpn)
-    with connect(target.proxy.endpoint if target.proxy else endpoint, deadline) as sock:
+    way = target.proxy.endpoint if target.proxy else None
+    with naming(str(endpoint)), reach(endpoint, way, deadline) as sock:
         address = str(sock.getpeername()[0])
         if target.proxy:
             open_tunnel(sock, target.proxy, endpoint, deadline)
