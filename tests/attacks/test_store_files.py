@@ -18,10 +18,15 @@ from tests.attacks.conftest import Command, Record
 from tests.attacks.making import WAYS, by_check, by_socket, way_name
 from tests.store.conftest import path as path
 from tests.store.conftest import presented, view
+from tests.tls.authority import Authority, pem
 from troth import manage
 from troth.errors import StoreRolledBack, StoreUnusable, StoreVersion
+from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
-from troth.store import open_store, witness
+from troth.model.entry import CheckMode, Override, PinKind
+from troth.store import open_store, rows, witness
+from troth.store.audit import audit
+from troth.store.authorities import add_authority, delete_authority, set_strictness
 from troth.store.sqlite import SqliteStore
 from troth.tls.context import Context
 
@@ -365,3 +370,111 @@ def test_a_folder_of_mode_500_tells_its_owner_what_to_do() -> None:
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# The journal knows
+
+
+def _untouched(_: sqlite3.Connection) -> None:
+    """Nothing was changed."""
+
+
+def _execute(*statements: tuple[str, tuple[object, ...]]) -> Callable[[sqlite3.Connection], None]:
+    def harm(raw: sqlite3.Connection) -> None:
+        for sql, values in statements:
+            assert raw.execute(sql, values).rowcount
+
+    return harm
+
+
+def _rogue() -> tuple[object, ...]:
+    rogue = view("rogue")
+    return (rogue.fingerprint.digest, rogue.spki.digest, rogue.der, "x", "x", "x", 0, 0)
+
+
+BEHIND: dict[str, tuple[Callable[[sqlite3.Connection], None], str]] = {
+    "nothing": (_untouched, ""),
+    "revocation deleted": (_execute(("DELETE FROM revocation", ())), "revocation of"),
+    "revocation added": (_execute(("INSERT INTO revocation VALUES (?, 0, 'x', '')", (b"x" * 32,))), "revocation of"),
+    "policy added": (
+        _execute(("INSERT INTO policy VALUES ('user', 'disable', 'certificate', 'accept')", ())),
+        "policy of user",
+    ),
+    "policy changed": (_execute(("UPDATE policy SET mode = 'disable'", ())), "policy of system"),
+    "policy deleted": (_execute(("DELETE FROM policy", ())), "policy of system"),
+    "authority deleted": (_execute(("DELETE FROM authority", ())), "CA mine in system"),
+    "setting changed": (
+        _execute(("UPDATE meta SET value = 'off' WHERE key = 'setting:revocation:system'", ())),
+        "setting revocation:system",
+    ),
+    "setting added": (
+        _execute(("INSERT INTO meta VALUES ('setting:auto-ca-update:system', 'enable')", ())),
+        "setting auto-ca-update:system",
+    ),
+    "certificate of an issuer pin": (
+        lambda raw: _execute(
+            ("INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rogue()),
+            ("UPDATE pin SET certificate = ? WHERE kind = 'issuer'", (view("rogue").fingerprint.digest,)),
+        )(raw),
+        "not as the journal left it",
+    ),
+    "certificate of a certificate pin": (
+        _execute(("UPDATE pin SET certificate = ? WHERE kind = 'certificate'", (b"y" * 32,))),
+        "another certificate than its own",
+    ),
+    "bytes of a certificate": (
+        lambda raw: _execute(
+            ("UPDATE certificate SET der = ? WHERE subject = 'CN=a'", (view("rogue").der,)),
+        )(raw),
+        "is another one",
+    ),
+    "key of a certificate": (
+        _execute(("UPDATE certificate SET spki = ? WHERE subject = 'CN=a'", (b"z" * 32,))),
+        "is another one",
+    ),
+}
+
+
+@pytest.mark.parametrize(("harm", "word"), BEHIND.values(), ids=BEHIND)
+def test_an_audit_sees_whatever_was_changed_behind_the_journals_back(
+    harm: Callable[[sqlite3.Connection], None], word: str, path: Path
+) -> None:
+    """Threat 26: revocations, policies, CAs, settings and the certificates behind pins are held against the journal, too."""
+    with open_store(path) as store:
+        ca = view_of(Authority("CA"))
+        store.judge(HOST, presented("a"))
+        store.revoke(view("b").fingerprint, reason="stolen")
+        store.revoke(view("b").fingerprint, reason="again")
+        manage.set_domain(store, "system", Override(mode=CheckMode.STRICT))
+        add_authority(store, "system", "mine", ca)
+        add_authority(store, "system", "gone", ca)
+        delete_authority(store, "system", "gone")
+        set_strictness(store, "system", "require")
+        manage.pin(store, Endpoint("issued", 1), kind=PinKind.ISSUER, view=ca)
+        assert not audit(store).faults
+    with closing(sqlite3.connect(path)) as raw:
+        harm(raw)
+        raw.commit()
+    with open_store(path) as store:
+        faults = audit(store).faults
+    assert bool(faults) is bool(word)
+    assert any(word in fault for fault in faults) or not word, faults
+
+
+def test_an_audit_reads_journals_of_before(store: SqliteStore) -> None:
+    """A journal that does not tell the certificate behind an issuer pin is as good as it was."""
+    manage.pin(store, HOST, kind=PinKind.ISSUER, view=view_of(Authority("CA")))
+    entry = store.entry(HOST)
+    assert entry is not None
+    state = rows.trust_state(entry)
+    told = {**state, "pins": [pin[:4] for pin in state["pins"]]}  # type: ignore[attr-defined]  # a list of lists
+    assert rows.is_same_trust(told, state)
+    assert not rows.is_same_trust({**told, "pins": []}, state)
+    with store.transaction() as connection:
+        store.journal(connection, "pin", "ise.example.com:443", {"after": told})
+    assert not audit(store).faults
+
+
+def view_of(ca: Authority) -> CertificateView:
+    """Read a CA's certificate."""
+    return CertificateView.from_pem(pem(ca.certificate).decode())
