@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.model.endpoint import Endpoint
-from troth.model.entry import DEFAULT_DOMAIN
+from troth.errors import BadEndpoint, BadInput
+from troth.model.endpoint import PROTOCOLS, Endpoint
+from troth.model.entry import DEFAULT_DOMAIN, DOMAINS
 from troth.model.fingerprint import Fingerprint
+from troth.model.text import printable
 from troth.tls.check import check_target
 from troth.tls.deadline import DEFAULT_TIMEOUT_S
 from troth.tls.probe import Target
@@ -45,11 +47,17 @@ def check(
         A decision that trusts.
 
     Raises:
+        BadInput: The domain, the protocol or the time limit is none.
         CertificateRejected: It does not trust; `CertificateChanged` and the others carry the decision.
         Unreachable: There was nothing to decide on.
         StoreUnusable: The store cannot be used; nothing is trusted.
     """
-    place = Endpoint.parse(endpoint, protocol=starttls) if isinstance(endpoint, str) else endpoint
+    place = _place(endpoint, starttls)
+    if domain not in DOMAINS:
+        # A misspelt domain would be a new one, with the policy of none.
+        raise BadInput(f"There is no domain {printable(repr(domain), 80)}.", why="known are " + ", ".join(DOMAINS))
+    if not 0 < timeout_s < float("inf"):
+        raise BadInput(f"A time limit is a number of seconds above 0, not {timeout_s}.")
     target = Target(
         endpoint=place,
         server_name=server_name,
@@ -58,6 +66,20 @@ def check(
     )
     wanted = Fingerprint.parse(expect) if isinstance(expect, str) else expect
     return require_trusted(check_target(store, target, domain=domain, expect=wanted))
+
+
+def _place(endpoint: Endpoint | str, starttls: str) -> Endpoint:
+    if isinstance(endpoint, str):
+        return Endpoint.parse(endpoint, protocol=starttls)
+    if endpoint.protocol not in PROTOCOLS or starttls not in PROTOCOLS:
+        said = endpoint.protocol if starttls in PROTOCOLS else starttls
+        raise BadEndpoint(f"Troth does not speak {printable(repr(said), 80)}.", why="known are " + ", ".join(PROTOCOLS))
+    if starttls not in ("tls", endpoint.protocol):
+        raise BadEndpoint(
+            f"The endpoint {endpoint} speaks {endpoint.protocol}, and starttls says {starttls}.",
+            next_command=f"Endpoint.parse('{endpoint}', protocol='{starttls}')",
+        )
+    return endpoint
 
 
 async def acheck(store: TrustStore, endpoint: Endpoint | str, **options: object) -> Decision:

@@ -52,11 +52,14 @@ async def start_tls(
 
     Raises:
         CertificateRejected: The certificate is not the trusted one.
-        ProtocolViolation: The peer would not start TLS, or broke the protocol.
+        ProtocolViolation: The peer would not start TLS, broke the protocol, or sent plain text before TLS that nobody read.
     """
+    from troth.tls.connect import naming
+    from troth.tls.starttls import anegotiate, require_silence
+
     bound = context.bound_to(host, port)
     if bound.starttls != "tls":
-        from troth.tls.starttls import anegotiate
-
-        await anegotiate(reader, writer, bound.starttls, server_name=host, timeout_s=timeout_s)
+        await anegotiate(reader, writer, bound.starttls, server_name=host, timeout_s=timeout_s, where=f"{host}:{port}")
+    with naming(f"{host}:{port}"):
+        require_silence(reader, writer)
     await writer.start_tls(bound, server_hostname=host)

@@ -8,6 +8,7 @@ import urllib3
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from troth.errors import BadInput
 from troth.tls.guard import GuardedSocket
 
 if TYPE_CHECKING:
@@ -55,9 +56,24 @@ class PoolManager(urllib3.PoolManager):
 
 
 class ProxyManager(urllib3.ProxyManager):
-    """A pool manager that goes through a proxy; pins belong to the targets, and to the proxy if it speaks TLS itself."""
+    """A pool manager that goes through a proxy; pins belong to the targets, and to the proxy if it speaks TLS itself.
+
+    Args:
+        proxy_url: The proxy.
+        context: Whose trust it is.
+        options: What `urllib3.ProxyManager` takes.
+
+    Raises:
+        BadInput: The proxy is to be told the requests themselves, so no certificate of a target would be seen.
+    """
 
     def __init__(self, proxy_url: str, context: Context, **options: Any):
+        if options.get("use_forwarding_for_https"):
+            raise BadInput(
+                "With use_forwarding_for_https the proxy reads every request, and the target's certificate is never seen.",
+                why="there would be nothing to hold against the record",
+                next_command="leave use_forwarding_for_https out: requests then go through a tunnel",
+            )
         proxy = urllib3.util.parse_url(proxy_url)
         if proxy.scheme == "https" and "proxy_ssl_context" not in options and proxy.host:
             options["proxy_ssl_context"] = context.bound_to(proxy.host.strip("[]"), proxy.port or 443)

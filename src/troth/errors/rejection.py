@@ -44,9 +44,17 @@ class CertificateRejected(TrothError, ssl.SSLCertVerificationError):
         self.verify_message = what
         self.decision = decision
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be pickled: a rejection passes from a worker process to its parent whole, with its decision."""
+        return _restored, (type(self), self.what), self.__dict__
+
     def __str__(self) -> str:
         """Give the message; a rejection's text is complete by itself."""
         return TrothError.__str__(self)
+
+
+def _restored(kind: type[CertificateRejected], what: str) -> CertificateRejected:
+    return kind(what)
 
 
 class CertificateChanged(CertificateRejected):

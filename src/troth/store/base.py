@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from troth.store import journal, queries, rows
+from troth.store import forking, journal, queries, rows
 from troth.store.reader import Clock, Reader
 from troth.trust.decide import decide, holds
 from troth.trust.record import after
@@ -54,6 +54,11 @@ class Store(Reader):
         self._one_writer = threading.RLock()
         self.actor = actor or _user()
         self.origin = f"{_program()}@{socket.gethostname()}"
+        forking.renew_in_children(self)
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: another thread may have been inside at the fork, and is not there any more."""
+        self._pending, self._one_writer = None, threading.RLock()
 
     def acting(self, actor: str, origin: str = "") -> Self:
         """Give the same store as somebody else uses it: their changes are journalled under their name.
@@ -68,7 +73,11 @@ class Store(Reader):
         return other
 
     def close(self) -> None:
-        """Let go of what this thread holds."""
+        """Let go of what this thread holds.
+
+        Other threads keep their own. A store that is used again after this opens the same file again, and finds it if it
+        is still the one that it was.
+        """
         self._engine.close()
 
     def __enter__(self) -> Self:

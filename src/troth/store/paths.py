@@ -57,37 +57,60 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def companions(database: Path) -> tuple[Path, ...]:
+    """Give the files beside the database that it is read with: who writes one of them writes the store."""
+    beside = tuple(database.with_name(database.name + end) for end in ("-wal", "-shm", "-journal"))
+    return (*beside, witness_path(database), lock_path(database))
+
+
 def prepare_folder(folder: Path) -> None:
     """Make the folder, for its owner alone.
 
     Raises:
-        StoreUnusable: It cannot be made, or others may write in it.
+        StoreUnusable: It cannot be made, belongs to somebody else, or others may write in it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = folder.stat()
+        found = folder.stat()
     except OSError as error:
         raise StoreUnusable(
             f"The folder {folder} for the trust store cannot be used.",
             why=error.strerror or str(error),
             next_command="export TROTH_HOME=FOLDER, for a folder that you may write in",
         ) from None
-    if mode.st_mode & stat.S_IWOTH and not mode.st_mode & stat.S_ISVTX:
+    # Who may write in the folder can put another log, or an old copy, in the place of what was there.
+    if found.st_uid not in (0, os.geteuid()):
         raise StoreUnusable(
-            f"The folder {folder} may be written by everyone, so nothing in it can be trusted.",
-            next_command=f"chmod o-w {folder}",
+            f"The folder {folder} belongs to another user (uid {found.st_uid}), so nothing in it can be trusted.",
+            why="its owner can replace every file in it",
+            next_command="export TROTH_HOME=FOLDER, for a folder of your own; or run the command as that user",
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        who = "everyone" if found.st_mode & stat.S_IWOTH else "a group"
+        raise StoreUnusable(
+            f"The folder {folder} may be written by {who}, so nothing in it can be trusted.",
+            next_command="export TROTH_HOME=FOLDER, for a folder of your own"
+            if found.st_mode & stat.S_ISVTX
+            else f"chmod go-w {folder}; then: troth journal verify",
         )
 
 
 def require_private(file: Path) -> None:
-    """Refuse a store that others could have written.
+    """Refuse a file that others could have written.
 
     Raises:
         StoreUnusable: The file is no plain file, belongs to somebody else, or others may write it.
     """
     found = file.lstat()
+    if stat.S_ISDIR(found.st_mode):
+        raise StoreUnusable(
+            f"{file} is a folder, and the trust store is a file.", next_command=f"name the file in it: {file}/trust.db"
+        )
     if not stat.S_ISREG(found.st_mode):
-        raise StoreUnusable(f"{file} is not a plain file; a trust store is never reached through a link.")
+        raise StoreUnusable(
+            f"{file} is not a plain file; a trust store is never reached through a link.",
+            next_command="name the file itself, or set TROTH_HOME to its folder",
+        )
     if found.st_uid not in (0, os.geteuid()):
         raise StoreUnusable(
             f"{file} belongs to another user (uid {found.st_uid}), so what it says cannot be trusted.",
@@ -96,5 +119,16 @@ def require_private(file: Path) -> None:
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StoreUnusable(
             f"{file} may be written by others, so what it says cannot be trusted.",
-            next_command=f"troth journal verify after: chmod go-w {file}",
+            next_command=f"chmod go-w {file}; then: troth journal verify",
         )
+
+
+def require_private_all(database: Path) -> None:
+    """Refuse a store of which others could have written any file.
+
+    Raises:
+        StoreUnusable: One of them is not private; see `require_private`.
+    """
+    for each in (database, *companions(database)):
+        if each.exists() or each.is_symlink():
+            require_private(each)

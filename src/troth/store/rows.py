@@ -169,8 +169,29 @@ def trust_state(entry: Entry) -> dict[str, object]:
         "pin": entry.override.pin,
         "expired": entry.override.expired,
         "server_name": entry.server_name,
-        "pins": [[pin.kind.value, str(pin.fingerprint), pin.state.value, pin.evidence.value] for pin in entry.pins],
+        "pins": [_pin_state(pin) for pin in entry.pins],
     }
+
+
+def is_same_trust(told: dict[str, object] | None, state: dict[str, object]) -> bool:
+    """Whether a journalled state is an entry's own; journals of before do not tell the certificate of an issuer pin."""
+    if told is None or not isinstance(told.get("pins"), list):
+        return False
+    before, now = told["pins"], state["pins"]
+    assert isinstance(before, list)  # noqa: S101  # the line above
+    assert isinstance(now, list)  # noqa: S101  # trust_state makes it
+    pins = [mine[: len(theirs)] if len(theirs) >= _TOLD else mine for theirs, mine in zip(before, now, strict=False)]
+    return len(before) == len(now) and {**told, "pins": before} == {**state, "pins": pins}
+
+
+_TOLD = 4
+
+
+def _pin_state(pin: Pin) -> list[str]:
+    state = [pin.kind.value, str(pin.fingerprint), pin.state.value, pin.evidence.value]
+    # Of a CA, the name counts as well as the key, so its certificate is part of what is trusted. The certificate in which
+    # a key was last seen is a sighting; that of a certificate pin is the pin itself.
+    return [*state, str(pin.certificate)] if pin.kind is PinKind.ISSUER and pin.certificate else state
 
 
 def _pin(row: tuple[Any, ...]) -> Pin:

@@ -2,11 +2,12 @@
 
 A database that vanished looks like one that never was, and an old copy of it like a good one: both would make every
 host a stranger again (or revive what was revoked). The witness is what tells them apart. It is written after each
-commit, never before, so it can lag behind the journal but not run ahead of it.
+commit, never before, so it can lag behind the journal but not run ahead of it; and it never goes back.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,25 +43,43 @@ def read(path: Path) -> Witness | None:
     except OSError as error:
         raise StoreUnusable(f"{path} cannot be read.", why=error.strerror or str(error)) from None
     try:
-        fields = json.loads(data)
-        return Witness(str(fields["store"]), int(fields["seq"]), str(fields["hash"]))
+        return _parsed(data)
     except (ValueError, KeyError, TypeError):
         raise StoreUnusable(
             f"{path} is damaged, so it cannot be told whether the trust store is complete.",
-            next_command="troth journal verify, then troth journal accept --yes",
+            why="it is not the line that Troth writes",
+            next_command="troth journal accept --yes, which sets it aside; then: troth journal verify",
         ) from None
 
 
 def write(path: Path, witness: Witness, *, durable: bool = False) -> None:
-    """Write the witness in place, in one write of one size, so that no reader sees half of it."""
+    """Write the witness in place, in one write of one size, so that no reader sees half of it.
+
+    It never goes back: if another process has noted a later record of the same store, that one stays.
+    """
     text = json.dumps({"store": witness.store, "seq": witness.seq, "hash": witness.hash})
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.pwrite(handle, text.ljust(_SIZE - 1).encode() + b"\n", 0)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not _is_ahead(os.pread(handle, _SIZE, 0), witness):
+            os.pwrite(handle, text.ljust(_SIZE - 1).encode() + b"\n", 0)
         if durable:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _is_ahead(data: bytes, witness: Witness) -> bool:
+    try:
+        known = _parsed(data)
+    except (ValueError, KeyError, TypeError):
+        return False
+    return known.store == witness.store and known.seq > witness.seq
+
+
+def _parsed(data: bytes) -> Witness:
+    fields = json.loads(data)
+    return Witness(str(fields["store"]), int(fields["seq"]), str(fields["hash"]))
 
 
 def require(known: Witness, name: object, store: str, record: Callable[[int], bytes | None]) -> None:

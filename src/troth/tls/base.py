@@ -44,9 +44,12 @@ def anchor(context: ssl.SSLContext, certificates: Iterable[bytes], *, any_time: 
     """Make certificates (DER) the only thing a context accepts: each is a trust anchor, whether it is a CA or not.
 
     A mismatch is then refused by OpenSSL itself, inside the handshake, before a client certificate leaves. An anchor
-    that is a CA would accept what it signed, so the leaf must still be compared afterwards.
+    that is a CA would accept what it signed, so the leaf must still be compared afterwards. With no certificate, nothing
+    is accepted.
     """
-    ssl.SSLContext.load_verify_locations(context, cadata=b"".join(certificates))
+    anchors = b"".join(certificates)
+    if anchors:
+        ssl.SSLContext.load_verify_locations(context, cadata=anchors)
     flags = ssl.VERIFY_X509_PARTIAL_CHAIN | (NO_CHECK_TIME if any_time else 0)
     context.verify_flags |= flags
     ssl.SSLContext.verify_mode.__set__(context, ssl.CERT_REQUIRED)  # type: ignore[attr-defined]

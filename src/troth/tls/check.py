@@ -6,8 +6,10 @@ import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from troth.errors import BadCertificate
 from troth.model.certificate import CertificateView
 from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Pin, PinKind, PinState, Policy
+from troth.tls.deadline import Deadline
 from troth.tls.probe import Target, probe
 from troth.trust.decide import holds
 from troth.trust.verdict import ChainOutcome, Decision, Presented
@@ -56,7 +58,10 @@ def refusal(entry: Entry | None) -> Callable[[bytes], bool] | None:
     pins = entry.having(*_HELD, PinState.REVOKED)
 
     def refuse(leaf: bytes) -> bool:
-        presented = Presented(leaf=CertificateView.from_der(leaf))
+        try:
+            presented = Presented(leaf=CertificateView.from_der(leaf))
+        except BadCertificate:
+            return True  # no pin can hold on to it; the probe says what it is
         held = next((pin for pin in pins if holds(pin, presented)), None)
         return held is None or held.state is PinState.REVOKED
 
@@ -69,14 +74,16 @@ def _verified(
     """Shake hands with a context that verifies; if it refuses, look at what was presented with one that does not."""
     from troth.tls.authority import outcome, verifying_context, with_revocation
 
-    context = verifying_context(store, policy, entry, domain)
+    context, whole = verifying_context(store, policy, entry, domain), Deadline(target.timeout_s, str(target.endpoint))
     try:
         presented, seen = probe(target, context=context)
     except ssl.SSLCertVerificationError as error:
-        presented, _ = probe(target)
+        presented, _ = probe(replace(target, timeout_s=whole()))
         return presented, ChainOutcome(valid=False, reason=chain_reason(error, target.verified_name))
     found = outcome(seen.path)
-    return presented, with_revocation(store, policy, domain, seen.path, found, target)
+    # What the handshake left of the limit is all that questions about revocation may take.
+    left = replace(target, timeout_s=whole())
+    return presented, with_revocation(store, policy, domain, seen.path, found, left)
 
 
 def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:

@@ -9,14 +9,13 @@ from troth.errors import BadCertificate, UnreadableCertificate
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint, canonical_host
 from troth.tls.base import client_context
-from troth.tls.connect import connect
+from troth.tls.connect import naming, reach
 from troth.tls.deadline import DEFAULT_TIMEOUT_S, Deadline
 from troth.tls.handshake import Handshake, shake
 from troth.tls.proxy import Proxy, open_tunnel
 from troth.trust.verdict import Presented
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable
 
@@ -71,7 +70,8 @@ def probe(
     looking = context or client_context()
     if target.alpn:
         looking.set_alpn_protocols(target.alpn)
-    with reach(target, deadline) as sock:
+    way = target.proxy.endpoint if target.proxy else None
+    with naming(str(endpoint)), reach(endpoint, way, deadline, target.permit) as sock:
         address = str(sock.getpeername()[0])
         if target.proxy:
             open_tunnel(sock, target.proxy, endpoint, deadline)
@@ -91,20 +91,6 @@ def probe(
         leaf=leaf, chain=seen.chain, server_name=target.server_name, address="" if target.proxy else address
     )
     return presented, seen
-
-
-def reach(target: Target, deadline: Deadline) -> socket.socket:
-    """Connect to a target, or to the proxy on the way to it.
-
-    Raises:
-        Unreachable: No address of it answers.
-        NotAllowed: The target's `permit` refused the address.
-    """
-    if target.proxy is None:
-        return connect(target.endpoint, deadline, target.permit)
-    if target.permit is not None:
-        target.permit(target.endpoint.host, target.endpoint.port)
-    return connect(target.proxy.endpoint, deadline)
 
 
 def read_leaf(data: bytes, what: str) -> CertificateView:

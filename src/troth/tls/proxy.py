@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from troth.errors import BadInput, NotAllowed, ProtocolViolation
+from troth.errors import BadInput, NotAllowed, ProtocolViolation, TimedOut
 from troth.model.endpoint import Endpoint
 from troth.model.text import printable
 
@@ -71,8 +71,13 @@ def open_tunnel(sock: socket.socket, proxy: Proxy, target: Endpoint, deadline: D
         sock.settimeout(deadline())
         sock.sendall("\r\n".join([*lines, "", ""]).encode())
         header = _header(sock, proxy, deadline)
-    except TimeoutError:
-        raise deadline.error() from None
+    except (TimeoutError, TimedOut):
+        raise TimedOut(
+            f"The proxy {proxy.endpoint} made no tunnel to {target} within {deadline.seconds:g} s.",
+            why="the proxy stays silent, or it waits for the host",
+            next_command=f"look at the proxy, or leave --proxy out: troth check {target}",
+            details={"endpoint": str(target), "proxy": str(proxy.endpoint)},
+        ) from None
     except OSError as error:
         raise _refused(proxy, target, error.strerror or str(error)) from None
     status, _, _ = header.partition("\r\n")
@@ -104,4 +109,8 @@ def _header(sock: socket.socket, proxy: Proxy, deadline: Deadline) -> str:
 
 
 def _refused(proxy: Proxy, target: Endpoint, why: str) -> ProtocolViolation:
-    return ProtocolViolation(f"The proxy {proxy.endpoint} made no tunnel to {target}.", why=why)
+    return ProtocolViolation(
+        f"The proxy {proxy.endpoint} made no tunnel to {target}.",
+        why=why,
+        details={"endpoint": str(target), "proxy": str(proxy.endpoint)},
+    )

@@ -13,19 +13,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from troth.errors import TrothError
 from troth.model.text import printable
+from troth.tls.answers import FRESH, Revoked, Unanswered, require_current
+from troth.tls.crl import named_lists, read_list
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from cryptography import x509
     from cryptography.x509 import ocsp
 
-SKEW = timedelta(minutes=5)
+    from troth.tls.connect import Permit
+
 MAX_OCSP = 64 << 10
 MAX_CRL = 16 << 20
 
@@ -48,24 +53,12 @@ class Settings:
     Args:
         strictness: What becomes of a question that nobody answers.
         responders: Custom OCSP responders, asked in place of the one that a certificate names.
-        timeout_s: The limit of each fetch, in seconds.
+        timeout_s: The limit of all fetches together, in seconds.
     """
 
     strictness: Strictness = Strictness.REQUIRE
     responders: tuple[str, ...] = ()
-    timeout_s: float = 5.0
-
-
-class _Unanswered(Exception):
-    """This source gave no usable answer; the reason is for people."""
-
-
-# What a hostile or broken answer raises while it is read, besides what is said of it here.
-_UNUSABLE = (_Unanswered, TrothError, ValueError, TypeError)
-
-
-class _Revoked(Exception):
-    """The CA revoked it."""
+    timeout_s: float = 10.0
 
 
 def check_path(
@@ -75,6 +68,7 @@ def check_path(
     now: datetime,
     fetch: Fetch | None = None,
     staple: Staple | None = None,
+    permit: Permit | None = None,
 ) -> str:
     """Ask about every certificate of a verified path but the anchor; give why it is refused, or nothing.
 
@@ -82,8 +76,10 @@ def check_path(
         path: DER, the leaf first, the anchor last.
         settings: How to ask.
         now: The time of the decision, aware.
-        fetch: Gives the answer to (URL, body or None, size limit); by default over HTTP.
+        fetch: Gives the answer to (URL, body or None, size limit); by default over HTTP, guarded where a certificate names
+            the address.
         staple: Asks the host for the answer that it staples; None where that cannot be asked.
+        permit: Raises for an address (and port) that must not be connected to.
     """
     if settings.strictness is Strictness.OFF:
         return ""
@@ -91,45 +87,56 @@ def check_path(
 
     from troth.tls.fetch import fetcher
 
-    get = fetch or fetcher(settings.timeout_s)
-    certificates = [x509.load_der_x509_certificate(each) for each in path]
+    named, configured = (fetch, fetch) if fetch else fetcher(settings.timeout_s, permit)
+    try:
+        certificates = [x509.load_der_x509_certificate(each) for each in path]
+    except Exception as error:  # noqa: BLE001  # whatever a hostile certificate provokes, it cannot be checked
+        return f"a certificate on the path cannot be read strictly, so it cannot be checked: {_said(error)}"
     for number, (subject, issuer) in enumerate(pairwise(certificates)):
         name = printable(subject.subject.rfc4514_string())
         try:
             if number or staple is None or not _by_staple(staple, subject, issuer, now):
-                _ask(subject, issuer, settings, now, get)
-        except _Revoked as revoked:
+                _ask(subject, issuer, settings, now, named=named, configured=configured)
+        except Revoked as revoked:
             return f"{name} was revoked by its CA: {revoked}"
-        except _Unanswered as silence:
+        except Exception as silence:  # noqa: BLE001  # whatever hinders the question: it was not answered
             if settings.strictness is Strictness.REQUIRE:
-                return f"it cannot be told whether {name} was revoked: {silence}"
-        except (ValueError, TypeError) as error:
-            return f"the revocation of {name} cannot be checked: {printable(str(error))}"
+                return f"it cannot be told whether {name} was revoked: {_said(silence)}"
     return ""
 
 
-def _ask(subject: x509.Certificate, issuer: x509.Certificate, settings: Settings, now: datetime, fetch: Fetch) -> None:
+def _ask(
+    subject: x509.Certificate,
+    issuer: x509.Certificate,
+    settings: Settings,
+    now: datetime,
+    *,
+    named: Fetch,
+    configured: Fetch,
+) -> None:
     """Return if it is good, or cannot be asked about; each source is asked until one answers.
 
     Raises:
-        _Revoked: It was revoked.
-        _Unanswered: No source answered.
+        Revoked: It was revoked.
+        Unanswered: No source answered.
     """
-    responders = settings.responders or tuple(_named_responders(subject))
-    lists = tuple(_named_lists(subject))
+    asks: list[tuple[str, Callable[[], None]]] = []
+    if settings.responders:
+        asks += [(url, partial(_by_ocsp, url, subject, issuer, now, configured)) for url in settings.responders]
+    else:
+        asks += [(url, partial(_by_ocsp, url, subject, issuer, now, named)) for url in _named_responders(subject)]
+    for url, point in named_lists(subject):
+        asks.append((url, partial(_by_crl, url, subject, issuer, point, now, named)))
     failures: list[str] = []
-    for url in responders:
+    for url, ask in asks:
         try:
-            return _by_ocsp(url, subject, issuer, now, fetch)
-        except _UNUSABLE as error:
-            failures.append(f"{printable(url)}: {_said(error)}")
-    for url in lists:
-        try:
-            return _by_crl(url, subject, issuer, now, fetch)
-        except _UNUSABLE as error:
+            return ask()
+        except Revoked:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a hostile or broken answer provokes, it is none
             failures.append(f"{printable(url)}: {_said(error)}")
     if failures:
-        raise _Unanswered("; ".join(failures))
+        raise Unanswered("; ".join(failures))
     return None
 
 
@@ -137,8 +144,8 @@ def _by_staple(staple: Staple, subject: x509.Certificate, issuer: x509.Certifica
     """Whether the host staples an answer that says good; other sources are asked if it staples none that can be used.
 
     Raises:
-        _Revoked: It says revoked.
-        _Unanswered: The certificate says that there always is an answer (RFC 7633), and there is none.
+        Revoked: It says revoked.
+        Unanswered: The certificate says that there always is an answer (RFC 7633), and there is none.
     """
     must = _must_staple(subject)
     answer = staple()
@@ -146,11 +153,13 @@ def _by_staple(staple: Staple, subject: x509.Certificate, issuer: x509.Certifica
         if answer is not None:
             _read_ocsp(answer, subject, issuer, now)
             return True
-    except _UNUSABLE as error:
+    except Revoked:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a hostile or broken answer provokes, it is none
         if must:
-            raise _Unanswered(f"the stapled answer: {_said(error)}") from None
+            raise Unanswered(f"the stapled answer: {_said(error)}") from None
     if must:
-        raise _Unanswered("the certificate says that its host always staples an answer, and it stapled none")
+        raise Unanswered("the certificate says that its host always staples an answer, and it stapled none")
     return False
 
 
@@ -159,13 +168,13 @@ def _must_staple(certificate: x509.Certificate) -> bool:
 
     try:
         features = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return False
     return x509.TLSFeatureType.status_request in features
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, (_Unanswered, TrothError)):
+    if isinstance(error, (Unanswered, TrothError)):
         return str(error)
     return f"the answer cannot be read ({printable(str(error), 80)})"
 
@@ -183,7 +192,7 @@ def _read_ocsp(data: bytes, subject: x509.Certificate, issuer: x509.Certificate,
 
     response = ocsp.load_der_ocsp_response(data)
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-        raise _Unanswered(f"the responder says {response.response_status.name.lower().replace('_', ' ')}")
+        raise Unanswered(f"the responder says {response.response_status.name.lower().replace('_', ' ')}")
     _require_signed(response, issuer, now)
     name_hash, key_hash = _issuer_hashes(issuer, response.hash_algorithm)
     if (response.serial_number, response.issuer_name_hash, response.issuer_key_hash) != (
@@ -191,13 +200,13 @@ def _read_ocsp(data: bytes, subject: x509.Certificate, issuer: x509.Certificate,
         name_hash,
         key_hash,
     ):
-        raise _Unanswered("the answer is about another certificate")
-    _require_current(response.this_update_utc, response.next_update_utc, now)
+        raise Unanswered("the answer is about another certificate")
+    require_current(response.this_update_utc, response.next_update_utc, now, fresh=FRESH)
     if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
         reason = response.revocation_reason
-        raise _Revoked(f"{response.revocation_time_utc:%Y-%m-%d}" + (f", {reason.value}" if reason else ""))
+        raise Revoked(f"{response.revocation_time_utc:%Y-%m-%d}" + (f", {reason.value}" if reason else ""))
     if response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
-        raise _Unanswered("the responder does not know the certificate")
+        raise Unanswered("the responder does not know the certificate")
 
 
 def _require_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> None:
@@ -222,7 +231,7 @@ def _require_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: 
         except InvalidSignature:
             continue
         return
-    raise _Unanswered("the answer is not signed by the CA")
+    raise Unanswered("the answer is not signed by the CA")
 
 
 def _verify(key: Any, signature: bytes, data: bytes, signed: Any) -> None:
@@ -236,7 +245,7 @@ def _verify(key: Any, signature: bytes, data: bytes, signed: Any) -> None:
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
         key.verify(signature, data)
     else:
-        raise _Unanswered("the answer is signed with an unknown kind of key")
+        raise Unanswered("the answer is signed with an unknown kind of key")
 
 
 def _issuer_hashes(issuer: x509.Certificate, algorithm: Any) -> tuple[bytes, bytes]:
@@ -250,36 +259,15 @@ def _issuer_hashes(issuer: x509.Certificate, algorithm: Any) -> tuple[bytes, byt
     return hashlib.new(algorithm.name, name).digest(), hashlib.new(algorithm.name, key_bits).digest()
 
 
-def _by_crl(url: str, subject: x509.Certificate, issuer: x509.Certificate, now: datetime, fetch: Fetch) -> None:
-    from cryptography import x509
-
-    data = fetch(url, None, MAX_CRL)
-    is_pem = data.startswith(b"-----BEGIN")
-    found = x509.load_pem_x509_crl(data) if is_pem else x509.load_der_x509_crl(data)
-    if found.issuer != issuer.subject or not found.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
-        raise _Unanswered("the list is not the CA's")
-    _require_current(found.last_update_utc, found.next_update_utc, now)
-    for extension in found.extensions:
-        if extension.critical and not isinstance(extension.value, x509.IssuingDistributionPoint):
-            raise _Unanswered("the list has a rule that Troth does not know (a delta, or another)")
-        if isinstance(extension.value, x509.IssuingDistributionPoint) and (
-            extension.value.indirect_crl
-            or extension.value.only_some_reasons
-            or extension.value.only_contains_attribute_certs
-            or extension.value.only_contains_ca_certs
-        ):
-            raise _Unanswered("the list does not cover this certificate")
-    entry = found.get_revoked_certificate_by_serial_number(subject.serial_number)
-    if entry is not None:
-        raise _Revoked(f"{entry.revocation_date_utc:%Y-%m-%d}")
-
-
-def _require_current(this_update: datetime, next_update: datetime | None, now: datetime) -> None:
-    moment = now.astimezone(UTC)
-    if this_update > moment + SKEW:
-        raise _Unanswered("the answer is from the future; compare the clocks")
-    if next_update is None or next_update < moment - SKEW:
-        raise _Unanswered("the answer is out of date")
+def _by_crl(
+    url: str,
+    subject: x509.Certificate,
+    issuer: x509.Certificate,
+    point: x509.DistributionPoint,
+    now: datetime,
+    fetch: Fetch,
+) -> None:
+    read_list(fetch(url, None, MAX_CRL), subject, issuer, point, now)
 
 
 def _named_responders(certificate: x509.Certificate) -> list[str]:
@@ -287,26 +275,11 @@ def _named_responders(certificate: x509.Certificate) -> list[str]:
 
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return []
     return [
         str(each.access_location.value)
         for each in access
         if each.access_method == x509.oid.AuthorityInformationAccessOID.OCSP
         and isinstance(each.access_location, x509.UniformResourceIdentifier)
-    ][:4]
-
-
-def _named_lists(certificate: x509.Certificate) -> list[str]:
-    from cryptography import x509
-
-    try:
-        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    return [
-        str(name.value)
-        for point in points
-        for name in point.full_name or ()
-        if isinstance(name, x509.UniformResourceIdentifier)
     ][:4]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from troth.errors import ProtocolViolation, Unreachable
 from troth.tls.base import CIPHERS
+from troth.tls.connect import reach
 from troth.tls.deadline import Deadline
 from troth.tls.handshake import MAX_HANDSHAKE
-from troth.tls.probe import reach
 from troth.tls.proxy import open_tunnel
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def stapled(target: Target) -> bytes | None:
     """
     deadline = Deadline(target.timeout_s, str(target.endpoint))
     try:
-        with reach(target, deadline) as sock:
+        with reach(target.endpoint, target.proxy.endpoint if target.proxy else None, deadline, target.permit) as sock:
             if target.proxy:
                 open_tunnel(sock, target.proxy, target.endpoint, deadline)
             if target.endpoint.protocol != "tls":

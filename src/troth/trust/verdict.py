@@ -117,7 +117,7 @@ class FieldDiff:
     new: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Decision:
     """A verdict with all that led to it; `trusted` is what callers act on.
 
@@ -146,3 +146,10 @@ class Decision:
     change: ChangeClass | None = None
     diff: tuple[FieldDiff, ...] = ()
     why: str = ""
+
+    def __repr__(self) -> str:
+        """Say the verdict, not the bytes of every certificate that led to it."""
+        return (
+            f"Decision({str(self.endpoint)!r}, {self.verdict.value!r}, trusted={self.trusted},"
+            f" presented={str(self.presented.leaf.fingerprint)!r}, change={self.change and self.change.value!r})"
+        )

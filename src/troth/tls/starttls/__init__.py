@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from troth.errors import BadEndpoint, ProtocolViolation, TimedOut, Unreachable
 from troth.model import endpoint
+from troth.tls.connect import naming
 from troth.tls.starttls import binary, chat, ldap, xmpp
 from troth.tls.starttls.wants import MAX_TOTAL, Dialect, Reader, Send, Want, refused
 
@@ -120,29 +121,44 @@ def negotiate(sock: socket.socket, protocol: str, *, server_name: str, deadline:
         Unreachable: The connection broke.
     """
     talk = Talk(protocol, server_name)
-    try:
-        while True:
-            data = talk.outgoing()
-            if data:
+    with naming(deadline.what):
+        try:
+            while True:
+                data = talk.outgoing()
+                if data:
+                    sock.settimeout(deadline())
+                    sock.sendall(data)
+                if talk.done:
+                    return
                 sock.settimeout(deadline())
-                sock.sendall(data)
-            if talk.done:
-                return
-            sock.settimeout(deadline())
-            talk.feed(sock.recv(_CHUNK))
-    except TimeoutError:
-        raise deadline.error() from None
-    except OSError as error:
-        raise _broken(protocol, error) from None
+                talk.feed(sock.recv(_CHUNK))
+        except TimeoutError:
+            raise deadline.error() from None
+        except OSError as error:
+            raise _broken(protocol, error) from None
 
 
 async def anegotiate(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: str, *, server_name: str, timeout_s: float
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    protocol: str,
+    *,
+    server_name: str,
+    timeout_s: float,
+    where: str = "",
 ) -> None:
     """Do the same over asyncio streams; afterwards `await writer.start_tls(…)`, which also lets reading go on.
 
     What a stream reader holds when TLS starts, it later gives out as if TLS had protected it. So each read takes all
     that it holds, and after the go-ahead reading is paused: what comes then is left to the handshake, which fails.
+
+    Args:
+        reader: The reader.
+        writer: The writer, of the same connection.
+        protocol: The protocol.
+        server_name: The name that the client asks for.
+        timeout_s: The limit, in seconds.
+        where: The endpoint, as errors name it; by default the server's name.
 
     Raises:
         ProtocolViolation: The peer will not, or cheats.
@@ -152,22 +168,35 @@ async def anegotiate(
     import asyncio
 
     talk = Talk(protocol, server_name)
-    try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                data = talk.outgoing()
-                if talk.done:
-                    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can read
-                if data:
-                    writer.write(data)
-                    await writer.drain()
-                if talk.done:
-                    return
-                talk.feed(await reader.read(_ALL))
-    except TimeoutError:
-        raise TimedOut(f"The {protocol} server did not offer TLS within {timeout_s:g} s.") from None
-    except OSError as error:
-        raise _broken(protocol, error) from None
+    with naming(where or server_name):
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    data = talk.outgoing()
+                    if talk.done:
+                        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can read
+                    if data:
+                        writer.write(data)
+                        await writer.drain()
+                    if talk.done:
+                        return
+                    talk.feed(await reader.read(_ALL))
+        except TimeoutError:
+            raise TimedOut(f"The {protocol} server did not offer TLS within {timeout_s:g} s.") from None
+        except OSError as error:
+            raise _broken(protocol, error) from None
+
+
+def require_silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pause reading before TLS starts, and stop if plain text is there already: the reader would give it out as protected.
+
+    Raises:
+        ProtocolViolation: It is.
+    """
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can read
+    held: bytearray = reader._buffer  # type: ignore[attr-defined]  # noqa: SLF001  # the one place where it is
+    if held:
+        raise _injected(len(held))
 
 
 def _injected(count: int) -> ProtocolViolation:
