@@ -148,11 +148,11 @@ def _is_revoked(connection: Connection, pin: Pin, revoked: set[Fingerprint]) -> 
     if pin.fingerprint in revoked:
         return True
     certificate = pin.fingerprint if pin.kind is PinKind.CERTIFICATE else pin.certificate
-    if certificate is None or pin.kind is PinKind.ISSUER:
+    if certificate is None:
         return False
     row = connection.execute("SELECT spki FROM certificate WHERE fingerprint = ?", (certificate.digest,)).fetchone()
-    # A key outlives a revoked certificate of it; a certificate does not outlive its key.
-    revoked_itself = pin.kind is PinKind.CERTIFICATE and certificate in revoked
+    # A key outlives a revoked certificate of it; a certificate does not outlive its key, nor an issuer its certificate.
+    revoked_itself = pin.kind is not PinKind.KEY and certificate in revoked
     return revoked_itself or (row is not None and Fingerprint(row[0]) in revoked)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from troth.store import journal, queries, rows
-from troth.store.reader import Clock, Reader
+from troth.store.reader import Clock, Reader, as_met
 from troth.trust.decide import decide, holds
 from troth.trust.record import after
 from troth.trust.verdict import ChainOutcome, Decision, Facts, Presented, Verdict
@@ -89,15 +89,17 @@ class Store(Reader):
         """
         now = self.now()
         with self._writing() as connection:
-            entry = rows.select_entry(connection, endpoint)
+            before = rows.select_entry(connection, endpoint)
+            entry = as_met(before, domain)
             policy = self._in_force(connection, entry, domain)
             facts = self._facts(connection, endpoint, presented, entry, chain=chain, expect=expect)
-            decision = decide(endpoint, presented, entry, policy, now, facts)
+            place = entry.domain if entry else domain
+            decision = decide(endpoint, presented, entry, policy, now, facts, domain=place)
             changed = after(decision, now=now, actor=self.actor, domain=domain)
             if changed is not None:
                 rows.write_certificate(connection, presented.leaf)
                 note = {"why": decision.why, "address": presented.address}
-                self.rewrite(connection, decision.verdict.value, entry, changed, note)
+                self.rewrite(connection, decision.verdict.value, before, changed, note)
             return decision
 
     def review(
@@ -105,9 +107,10 @@ class Store(Reader):
     ) -> Decision:
         """Decide about what was presented before, and record nothing: does the record still bear the verdict?"""
         with self.reading() as connection:
-            entry = rows.select_entry(connection, endpoint)
+            entry = as_met(rows.select_entry(connection, endpoint), domain)
             facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=None)
-            return decide(endpoint, presented, entry, self._in_force(connection, entry, domain), self.now(), facts)
+            policy, place = self._in_force(connection, entry, domain), entry.domain if entry else domain
+            return decide(endpoint, presented, entry, policy, self.now(), facts, domain=place)
 
     def change(
         self,
@@ -232,7 +235,8 @@ class Store(Reader):
         settled = entry is not None and entry.known and entry.presented == presented.leaf.fingerprint
         if settled and entry is not None:
             # What matched the last time is compared with nothing; but it may have been revoked since, or its CA.
-            plain = Facts(chain=chain, expect=expect, revoked=queries.any_revoked(connection, presented, chain))
+            revocation = queries.any_revoked(connection, presented, chain)
+            plain = Facts(chain=chain, expect=expect, revoked=bool(revocation), revocation=revocation)
             if any(holds(pin, presented, plain) for pin in entry.current):
                 return plain
         facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=expect)

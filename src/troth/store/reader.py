@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from troth.model.entry import Entry, Policy
+from troth.model.entry import DEFAULT_DOMAIN, Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
 from troth.store.listing import Listed, listing
@@ -102,7 +103,7 @@ class Reader:
     def policy(self, endpoint: Endpoint, domain: str) -> tuple[Policy, Entry | None]:
         """Give the policy in force at an endpoint, and its entry; `domain` counts for strangers only."""
         with self.reading() as connection:
-            entry = rows.select_entry(connection, endpoint)
+            entry = as_met(rows.select_entry(connection, endpoint), domain)
             return self._in_force(connection, entry, domain), entry
 
     def hint(self, endpoint: Endpoint) -> tuple[str, str] | None:
@@ -135,6 +136,13 @@ class Reader:
     def reading(self) -> AbstractContextManager[Connection]:
         """Give a connection for reading; inside this thread's transaction, the transaction's own."""
         return self._engine.reading()
+
+
+def as_met(entry: Entry | None, domain: str) -> Entry | None:
+    """Give an entry as it is met by a caller who asks for `domain`: settings alone make no record, and fix no domain."""
+    if entry is None or entry.recorded or domain in (entry.domain, DEFAULT_DOMAIN):
+        return entry
+    return replace(entry, domain=domain)
 
 
 def _records(connection: Connection, subject: str | None, since: int) -> Iterator[journal.Record]:
