@@ -122,6 +122,11 @@ def follows_system(store: TrustStore, domain: str) -> bool:
     return _get(store, f"auto-ca-update:{domain}") == "enable"
 
 
+def vouches(store: TrustStore, domain: str) -> bool:
+    """Whether a domain trusts any CA; one in mode `ca` that trusts none rejects every host."""
+    return bool(authorities(store, domain)) or follows_system(store, domain)
+
+
 def set_follows_system(store: TrustStore, domain: str, follow: bool) -> None:  # noqa: FBT001  # the setting itself
     """Set whether a domain also trusts the operating system's CAs."""
     _set(store, f"auto-ca-update:{domain}", "enable" if follow else "disable")
