@@ -109,8 +109,17 @@ class Replaced:
     view: CertificateView
 
 
-def replace(store: TrustStore, entry: Entry, view: CertificateView, fingerprint: Fingerprint) -> Replaced:
+def replace(
+    store: TrustStore, entry: Entry, view: CertificateView, fingerprint: Fingerprint, *, server_name: str | None = None
+) -> Replaced:
     """Swap what is trusted for what was just presented, if it has this fingerprint (certificate or key).
+
+    Args:
+        store: The trust store.
+        entry: The entry.
+        view: What was just presented.
+        fingerprint: What it must have.
+        server_name: The server name that it was asked for, to be asked for from now on; None leaves the one on record.
 
     Raises:
         CertificateChanged: It has another; nothing was changed.
@@ -133,7 +142,11 @@ def replace(store: TrustStore, entry: Entry, view: CertificateView, fingerprint:
     changed = store.change(
         entry.endpoint,
         "replace",
-        lambda now: with_changes(changes.swap(now or entry, seen), last_seen=store.now()),
+        lambda now: with_changes(
+            changes.swap(now or entry, seen),
+            last_seen=store.now(),
+            server_name=(now or entry).server_name if server_name is None else server_name,
+        ),
         certificates=[view],
         note={"expected": str(fingerprint)},
     )

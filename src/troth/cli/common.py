@@ -42,9 +42,10 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_domain(parser: argparse.ArgumentParser, *, default: str | None = DEFAULT_DOMAIN) -> None:
-    """Add the domain."""
-    parser.add_argument("--domain", choices=DOMAINS, default=default, help="the domain (the incumbent's truststore)")
+def add_domain(parser: argparse.ArgumentParser) -> None:
+    """Add the domain; None is what nobody said."""
+    about = f"the domain (the incumbent's truststore) of a host that is new (default: {DEFAULT_DOMAIN})"
+    parser.add_argument("--domain", choices=DOMAINS, help=about)
 
 
 def add_expect(parser: argparse.ArgumentParser, *, required: bool, about: str) -> None:
@@ -66,7 +67,21 @@ def target(args: argparse.Namespace, endpoint: Endpoint, *, server_name: str = "
 
 def wanted(args: argparse.Namespace) -> Fingerprint | None:
     """Read the expected fingerprint, before anything else is done."""
-    return Fingerprint.parse(args.expect) if args.expect else None
+    return fingerprint(args.expect, getattr(args, "kind", None)) if args.expect else None
+
+
+def fingerprint(text: str, kind: str | None = None) -> Fingerprint:
+    """Read a fingerprint; a failure says how to get one of the kind that is wanted."""
+    from troth.errors import BadFingerprint
+
+    try:
+        return Fingerprint.parse(text)
+    except BadFingerprint as error:
+        if kind == "key":
+            from troth.trust.explain import KEY_FINGERPRINT
+
+            error.next_command = KEY_FINGERPRINT
+        raise
 
 
 def entry(opened: TrustStore, args: argparse.Namespace) -> Entry:

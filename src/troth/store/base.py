@@ -99,7 +99,10 @@ class Store(Reader):
             if changed is not None:
                 rows.write_certificate(connection, presented.leaf)
                 note = {"why": decision.why, "address": presented.address}
-                self.rewrite(connection, decision.verdict.value, before, changed, note)
+                first = self._is_first_rejection(connection, decision)
+                if first:
+                    note |= {"presented": str(presented.leaf.fingerprint), "class": str(decision.change)}
+                self.rewrite(connection, decision.verdict.value, before, changed, note, always=first)
             return decision
 
     def review(
@@ -212,15 +215,28 @@ class Store(Reader):
         before: Entry | None,
         changed: Entry,
         note: Mapping[str, object] | None = None,
+        *,
+        always: bool = False,
     ) -> None:
-        """Write an entry inside a transaction, and journal it; a mere sighting is not journalled."""
+        """Write an entry inside a transaction, and journal it; what leaves trust as it is only where `always`."""
         rows.write_entry(connection, changed)
         state = rows.trust_state(changed)
-        if before is not None and rows.trust_state(before) == state and action in _SIGHTINGS:
+        if before is not None and rows.trust_state(before) == state and not always:
             return
         self.journal(connection, action, journal.subject_of(changed.endpoint), {**(note or {}), "after": state})
 
     # Inside
+
+    def _is_first_rejection(self, connection: Connection, decision: Decision) -> bool:
+        """Whether a change is the first of its certificate here, so that the history shows it; a bounded number is."""
+        entry, leaf = decision.entry, decision.presented.leaf
+        if decision.verdict is not Verdict.CHANGED or entry is None or entry.rejected == leaf.fingerprint:
+            return False
+        subject, action = journal.subject_of(decision.endpoint), decision.verdict.value
+        known = connection.execute(
+            "SELECT detail FROM journal WHERE subject = ? AND action = ? LIMIT ?", (subject, action, _MAX_REJECTIONS)
+        ).fetchall()
+        return len(known) < _MAX_REJECTIONS and not any(f'"{leaf.fingerprint}"' in row[0] for row in known)
 
     def _facts(
         self,
@@ -261,7 +277,8 @@ class Store(Reader):
                 self._pending = None
 
 
-_SIGHTINGS = frozenset(verdict.value for verdict in Verdict)
+# Of one endpoint: a host that shows another certificate each time must not fill the disk.
+_MAX_REJECTIONS = 100
 
 
 def _program() -> str:

@@ -12,20 +12,33 @@ if TYPE_CHECKING:
     from troth.store.engine import Connection
 
 _QUERY = """
-SELECT e.host, e.port, e.protocol, e.domain, e.state,
+SELECT e.host, e.port, e.protocol, e.domain,
+       CASE WHEN e.state = 'active' AND p.state = 'revoked' THEN 'revoked' ELSE e.state END,
        (SELECT count(*) FROM pin p WHERE p.entry = e.id AND p.state = 'current'),
-       coalesce(p.kind, ''), coalesce('sha256:' || {fingerprint}, ''), coalesce(p.state, ''),
+       coalesce(p.kind, ''), CASE WHEN p.fingerprint IS NULL THEN '' ELSE 'sha256:' || {fingerprint} END,
+       coalesce(p.state, ''),
        coalesce(c.subject, ''), coalesce(c.slash, ''),
        {not_after},
        {last_seen}
 FROM entry e
 LEFT JOIN pin p ON p.entry = e.id AND p.position = (
     SELECT q.position FROM pin q WHERE q.entry = e.id
-    ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.position DESC LIMIT 1)
-LEFT JOIN certificate c ON c.fingerprint = coalesce(p.certificate, e.presented)
-WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted')
+    ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.state = 'revoked' DESC,
+             q.position DESC LIMIT 1)
+LEFT JOIN certificate c ON c.fingerprint = CASE
+    WHEN p.fingerprint IS NULL THEN e.presented
+    WHEN p.kind = 'certificate' THEN p.fingerprint
+    ELSE p.certificate END
+WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted' OR p.state = 'quarantined')
 ORDER BY e.host, e.port, e.protocol
 """
+_HINTS = """
+SELECT h.host, h.port, h.subject, h.source, {added_at} FROM hint h
+WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.host = h.host AND e.port = h.port
+                  AND (e.presented IS NOT NULL OR EXISTS (SELECT 1 FROM pin p WHERE p.entry = e.id)))
+ORDER BY h.host, h.port
+"""
+_REVOKED = "SELECT 'sha256:' || {fingerprint}, {revoked_at}, r.revoked_by, r.reason FROM revocation r ORDER BY r.revoked_at, r.fingerprint"
 
 
 class Dialect(NamedTuple):
@@ -43,8 +56,9 @@ class Dialect(NamedTuple):
 class Listed(NamedTuple):
     """One line of a listing.
 
-    `kind`, `fingerprint` and `pin_state` are those of the pin that matters most; `pins` counts the current ones. Times
-    are RFC 3339 in UTC, or None. `slash` is the subject in the incumbent's form.
+    `kind`, `fingerprint` and `pin_state` are those of the pin that matters most, and subject and dates are those of its
+    certificate; `pins` counts the current ones. `state` is the entry's, or `revoked` if nothing else is left of it.
+    Times are RFC 3339 in UTC, or None. `slash` is the subject in the incumbent's form.
     """
 
     host: str
@@ -72,10 +86,47 @@ class Listed(NamedTuple):
         return f"{self.host}_{self.port}"
 
 
+class Hint(NamedTuple):
+    """A host that an imported list names and nobody has met yet."""
+
+    host: str
+    port: int
+    subject: str
+    source: str
+    added_at: str | None
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint, as people write it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Revoked(NamedTuple):
+    """A certificate or key that is never accepted again."""
+
+    fingerprint: str
+    revoked_at: str | None
+    revoked_by: str
+    reason: str
+
+
+def open_hints(connection: Connection, dialect: Dialect) -> list[Hint]:
+    """Read the hints of hosts that nothing is on record about."""
+    return [Hint(*row) for row in connection.execute(_HINTS.format(added_at=dialect.moment.format("h.added_at")))]
+
+
+def revoked(connection: Connection, dialect: Dialect) -> list[Revoked]:
+    """Read what was revoked, the oldest first."""
+    query = _REVOKED.format(
+        fingerprint=dialect.hex.format("r.fingerprint"), revoked_at=dialect.moment.format("r.revoked_at")
+    )
+    return [Revoked(*row) for row in connection.execute(query)]
+
+
 def listing(
     connection: Connection, dialect: Dialect, *, domain: str | None = None, deleted: bool = False
 ) -> list[Listed]:
-    """Read one line per entry, ordered by host and port; tombstones only where `deleted`."""
+    """Read one line per entry, ordered by host and port; tombstones only where `deleted`, or where something waits."""
     query = _QUERY.format(
         fingerprint=dialect.hex.format("p.fingerprint"),
         not_after=dialect.moment.format("c.not_after"),

@@ -140,8 +140,10 @@ class TrustStore(TrustReader, Protocol):
         before: Entry | None,
         changed: Entry,
         note: Mapping[str, object] | None = None,
+        *,
+        always: bool = False,
     ) -> None:
-        """Write an entry inside a transaction, and journal it."""
+        """Write an entry inside a transaction, and journal it; what leaves trust as it is only where `always`."""
 
     def close(self) -> None:
         """Let go of what this thread holds."""

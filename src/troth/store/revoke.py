@@ -36,7 +36,9 @@ def revoke(
     bearers = {Fingerprint(row[0]) for row in kept} | {fingerprint}
     touched = list(rows.select_entries(connection, _TOUCHED, (fingerprint.digest,)))
     for entry in touched:
-        store.rewrite(connection, "revoke", entry, without(entry, bearers))
+        changed = without(entry, bearers)
+        if changed != entry:  # a certificate and its key are revoked one after the other
+            store.rewrite(connection, "revoke", entry, changed, {"revoked": str(fingerprint), "reason": reason})
     return tuple(entry.endpoint for entry in touched)
 
 

@@ -148,6 +148,12 @@ def _fault(decision: Decision) -> ChainFault:
     return (chain.fault if chain else None) or ChainFault.UNTRUSTED
 
 
+def chain_fault(decision: Decision) -> str | None:
+    """Give the kind of a chain's failure, as a stable word; None where no chain failed."""
+    chain = decision.facts.chain
+    return None if chain is None or chain.valid else _fault(decision).value
+
+
 def advice(decision: Decision) -> str:
     """Say what a person does before the next command; empty if there is nothing to do."""
     if decision.verdict in (Verdict.CHANGED, Verdict.UNAPPROVED) and decision.change is not ChangeClass.NOT_EXPECTED:

@@ -26,9 +26,9 @@ def after(decision: Decision, *, now: datetime, actor: str, domain: str) -> Entr
     """
     if decision.verdict is Verdict.UNCHECKED:
         return None
-    entry = decision.entry or Entry(
-        endpoint=decision.endpoint, domain=domain, created_at=now, server_name=decision.presented.server_name
-    )
+    entry = decision.entry or Entry(endpoint=decision.endpoint, domain=domain, created_at=now)
+    if not entry.recorded and decision.presented.server_name:
+        entry = replace(entry, server_name=decision.presented.server_name)
     if decision.verdict is Verdict.UNAPPROVED:
         return _quarantine(entry, decision, now=now, actor=actor)
     if not decision.verdict.accepts:

@@ -23,6 +23,7 @@ def document(decision: Decision) -> dict[str, object]:
         "verdict": decision.verdict.value,
         "trusted": decision.trusted,
         "class": decision.change.value if decision.change else None,
+        "chain_fault": explain.chain_fault(decision),
         "why": explain.reason(decision),
         "presented": {
             "fingerprint": str(leaf.fingerprint),
