@@ -26,7 +26,7 @@ from troth.model.entry import (
 from troth.model.fingerprint import Fingerprint
 from troth.trust.decide import decide, holds
 from troth.trust.record import after
-from troth.trust.verdict import ChainOutcome, ChangeClass, Facts, Presented, Verdict
+from troth.trust.verdict import ChainFault, ChainOutcome, ChangeClass, Facts, Presented, Verdict
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WHERE = Endpoint("ise.example.com", 443)
@@ -267,6 +267,10 @@ def test_what_was_recorded_is_what_is_met(record: Entry | None, policy: Policy, 
         (Facts(old=view("o", issuer="ca")), view("n", issuer="cb"), ChangeClass.DIFFERENT_ISSUER),
         (Facts(old=OLD), NEW, ChangeClass.SELF_SIGNED_REPLACED),
         (Facts(old=OLD, expect=Fingerprint.of(b"x")), OLD, ChangeClass.NOT_EXPECTED),
+        (Facts(), NEW, ChangeClass.UNKNOWN),
+        (Facts(old=OLD, chain=ChainOutcome(valid=False, fault=ChainFault.NAME)), NEW, ChangeClass.WRONG_NAME),
+        (Facts(old=OLD, chain=ChainOutcome(valid=False, fault=ChainFault.DATES)), NEW, ChangeClass.OUTSIDE_DATES),
+        (Facts(old=OLD, chain=ChainOutcome(valid=False, fault=ChainFault.UNTRUSTED)), NEW, ChangeClass.CA_DOWNGRADED),
     ],
 )
 def test_a_change_is_named_for_what_it_looks_like(
