@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hosts", nargs="+", metavar="HOST[:PORT]", help="the port is 443 by default")
     parser.add_argument("--starttls", choices=common.STARTTLS, metavar="PROTOCOL", help=", ".join(common.STARTTLS))
     common.add_connection(parser)
-    common.add_domain(parser)
+    common.add_domain(parser, default=None)  # None is what nobody said
     common.add_expect(parser, required=False, about="the fingerprint (certificate or key) that it must have")
 
 

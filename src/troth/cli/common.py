@@ -42,10 +42,9 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_domain(parser: argparse.ArgumentParser) -> None:
-    """Add the domain; None is what nobody said."""
-    about = f"the domain (the incumbent's truststore) of a host that is new (default: {DEFAULT_DOMAIN})"
-    parser.add_argument("--domain", choices=DOMAINS, help=about)
+def add_domain(parser: argparse.ArgumentParser, *, default: str | None = DEFAULT_DOMAIN) -> None:
+    """Add the domain."""
+    parser.add_argument("--domain", choices=DOMAINS, default=default, help="the domain (the incumbent's truststore)")
 
 
 def add_expect(parser: argparse.ArgumentParser, *, required: bool, about: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from troth.cli import output
 from troth.model.words import DOMAINS
 from troth.store.connection import Database, map_errors
-from troth.store.listing import Listed, listing, open_hints, revoked
+from troth.store.listing import Listed, listing
 from troth.store.paths import default_path
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List one line per endpoint, revocation or hint."""
+    if args.revoked:
+        return _revoked(args)
+    if args.hints:
+        return _hints(args)
     database = Database(default_path())
     database.open()
     with map_errors(database.path):
-        if args.revoked:
-            return _revoked(args, database)
-        if args.hints:
-            return _hints(args, database)
         found = listing(database.connection(), database.dialect, domain=args.domain, deleted=args.all)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if args.json:
@@ -96,52 +96,44 @@ def _option(domain: str | None) -> str:
     return f" --domain {domain}" if domain else ""
 
 
-def _revoked(args: argparse.Namespace, database: Database) -> int:
+def _revoked(args: argparse.Namespace) -> int:
+    from troth.cli import common
     from troth.model.text import printable
+    from troth.trust.explain import moment
 
-    found = revoked(database.connection(), database.dialect)
+    with common.store() as opened:
+        found = opened.revocations()
+    rows = [(str(fingerprint), moment(at), printable(who), printable(why)) for fingerprint, at, who, why in found]
     if args.json:
-        output.document("troth.list.revoked/1", revoked=[each._asdict() for each in found])
+        names = ("fingerprint", "revoked_at", "revoked_by", "reason")
+        output.document("troth.list.revoked/1", revoked=[dict(zip(names, row, strict=True)) for row in rows])
     elif args.quiet:
         pass
-    elif not found:
+    elif not rows:
         output.note("nothing was revoked here")
     else:
-        output.table(
-            ("FINGERPRINT", "REVOKED", "BY", "REASON"),
-            [
-                (each.fingerprint, each.revoked_at or "-", printable(each.revoked_by), printable(each.reason) or "-")
-                for each in found
-            ],
-        )
+        output.table(("FINGERPRINT", "REVOKED", "BY", "REASON"), [(*row[:3], row[3] or "-") for row in rows])
     return 0
 
 
-def _hints(args: argparse.Namespace, database: Database) -> int:
+def _hints(args: argparse.Namespace) -> int:
+    from troth.cli import common
     from troth.model.text import printable
+    from troth.trust.explain import moment
 
-    found = open_hints(database.connection(), database.dialect)
+    with common.store() as opened:
+        found = opened.open_hints()
+    rows = [
+        (str(place), printable(subject, 1024), printable(source), moment(at)) for place, subject, source, at in found
+    ]
     if args.json:
-        output.document(
-            "troth.list.hints/1",
-            hints=[
-                {
-                    "endpoint": each.endpoint,
-                    "subject": printable(each.subject, 1024),
-                    "source": printable(each.source),
-                    "added_at": each.added_at,
-                }
-                for each in found
-            ],
-        )
+        names = ("endpoint", "subject", "source", "added_at")
+        output.document("troth.list.hints/1", hints=[dict(zip(names, row, strict=True)) for row in rows])
     elif args.quiet:
         pass
-    elif not found:
+    elif not rows:
         output.note("no hints are open")
     else:
-        output.table(
-            ("ENDPOINT", "SUBJECT (UNVERIFIED)", "FROM"),
-            [(each.endpoint, printable(each.subject), printable(each.source)) for each in found],
-        )
+        output.table(("ENDPOINT", "SUBJECT (UNVERIFIED)", "FROM"), [row[:3] for row in rows])
         output.note("none of them is trusted; confirm each with: troth check ENDPOINT --expect FINGERPRINT")
     return 0

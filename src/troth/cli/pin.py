@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="certificate",
         help="what to hold on to (default: certificate)",
     )
-    common.add_domain(parser)
+    common.add_domain(parser, default=None)  # None is what nobody said
 
 
 def run(args: argparse.Namespace) -> int:

@@ -32,13 +32,6 @@ LEFT JOIN certificate c ON c.fingerprint = CASE
 WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted' OR p.state = 'quarantined')
 ORDER BY e.host, e.port, e.protocol
 """
-_HINTS = """
-SELECT h.host, h.port, h.subject, h.source, {added_at} FROM hint h
-WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.host = h.host AND e.port = h.port
-                  AND (e.presented IS NOT NULL OR EXISTS (SELECT 1 FROM pin p WHERE p.entry = e.id)))
-ORDER BY h.host, h.port
-"""
-_REVOKED = "SELECT 'sha256:' || {fingerprint}, {revoked_at}, r.revoked_by, r.reason FROM revocation r ORDER BY r.revoked_at, r.fingerprint"
 
 
 class Dialect(NamedTuple):
@@ -84,43 +77,6 @@ class Listed(NamedTuple):
     def key(self) -> str:
         """The incumbent's entry key."""
         return f"{self.host}_{self.port}"
-
-
-class Hint(NamedTuple):
-    """A host that an imported list names and nobody has met yet."""
-
-    host: str
-    port: int
-    subject: str
-    source: str
-    added_at: str | None
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint, as people write it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class Revoked(NamedTuple):
-    """A certificate or key that is never accepted again."""
-
-    fingerprint: str
-    revoked_at: str | None
-    revoked_by: str
-    reason: str
-
-
-def open_hints(connection: Connection, dialect: Dialect) -> list[Hint]:
-    """Read the hints of hosts that nothing is on record about."""
-    return [Hint(*row) for row in connection.execute(_HINTS.format(added_at=dialect.moment.format("h.added_at")))]
-
-
-def revoked(connection: Connection, dialect: Dialect) -> list[Revoked]:
-    """Read what was revoked, the oldest first."""
-    query = _REVOKED.format(
-        fingerprint=dialect.hex.format("r.fingerprint"), revoked_at=dialect.moment.format("r.revoked_at")
-    )
-    return [Revoked(*row) for row in connection.execute(query)]
 
 
 def listing(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN, Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from troth.model.certificate import CertificateView
-    from troth.model.endpoint import Endpoint
     from troth.store.engine import Connection, Engine
 
 Clock = Callable[[], datetime]
+
+_HINTS = """
+SELECT h.host, h.port, h.subject, h.source, h.added_at FROM hint h
+WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.host = h.host AND e.port = h.port
+                  AND (e.presented IS NOT NULL OR EXISTS (SELECT 1 FROM pin p WHERE p.entry = e.id)))
+ORDER BY h.host, h.port
+"""
 
 
 class Reader:
@@ -113,6 +120,15 @@ class Reader:
                 "SELECT subject, source FROM hint WHERE host = ? AND port = ?", (endpoint.host, endpoint.port)
             ).fetchone()
             return found
+
+    def open_hints(self) -> list[tuple[Endpoint, str, str, datetime]]:
+        """Read the hints of hosts that nothing is on record about: place, subject, the list's name, when it came."""
+        with self.reading() as connection:
+            found = connection.execute(_HINTS).fetchall()
+            return [
+                (Endpoint(host, port), subject, source, rows.from_us(at) or self.now())
+                for host, port, subject, source, at in found
+            ]
 
     def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
         """Read what was revoked: fingerprint, when, by whom, why."""
