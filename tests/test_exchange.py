@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -301,6 +302,74 @@ def test_a_file_cannot_relax_a_policy(store: Store) -> None:
     assert len(done.refused) == 3
 
 
+def test_a_file_cannot_switch_pins_to_a_ca(store: Store) -> None:
+    """A default counts as set once something depends on it: `ca` over pins lets in whoever a CA vouches for."""
+    meet(store, A, ONE)
+    given = Policy(mode=CheckMode.CA, pin=PinKind.KEY, expired=Expiry.REJECT)
+    done = bring(store, policies={"system": given, "pubnet": given})
+    assert store.domain_policy("system") == Policy(expired=Expiry.REJECT), "the stricter part is taken over"
+    assert store.domain_policy("pubnet") == given, "nothing depends on it"
+    assert sorted(done.policies) == ["pubnet", "system"]
+    assert [text.split("; if")[0] for text in done.refused] == [
+        "The policy of system would be relaxed by ca",
+        "The policy of system would be relaxed by --pin key",
+    ]
+    assert "trusts no CA here" in done.warnings[0]
+
+
+def test_a_file_cannot_relax_a_host_without_pins(store: Store) -> None:
+    """Settings of an entry are held against the policy in force, and each weaker one is dropped and named."""
+    manage.set_domain(store, "system", Override(mode=CheckMode.STRICT, expired=Expiry.REJECT))
+    weak = Override(mode=CheckMode.TOFU, pin=PinKind.KEY, expired=Expiry.ACCEPT)
+    done = bring(store, entry(A, override=weak), entry(B, override=Override(mode=CheckMode.CA)))
+    found = store.entry(A)
+    assert found is not None
+    assert found.override == Override()
+    assert len(done.refused) == 4
+    assert f"troth policy set {A} --expired accept" in done.refused[2]
+    assert meet(store, A, ONE) is meet(store, B, ONE) is Verdict.UNAPPROVED
+
+
+def test_a_file_keeps_the_settings_that_were_made_beforehand(store: Store) -> None:
+    """Settings for a host that is not known yet are a person's: a file brings pins to them, and no settings."""
+    manage.set_policy(store, A, Override(expired=Expiry.REJECT), domain="devicemgmt")
+    done = bring(store, entry(A, pin(ONE), override=Override(expired=Expiry.ACCEPT), domain="pubnet"))
+    found = store.entry(A)
+    assert found is not None
+    assert (found.domain, found.override.expired, done.added) == ("devicemgmt", Expiry.REJECT, [str(A)])
+
+
+def test_an_issuer_pin_without_its_ca_is_refused(store: Store) -> None:
+    """The name of a CA counts as well as its key, so a file that pins an issuer holds its certificate."""
+    bare = pin(ONE, kind=PinKind.ISSUER, fingerprint=ONE.spki, certificate=None)
+    leaf = pin(ONE, kind=PinKind.ISSUER, fingerprint=ONE.spki)
+    done = bring(store, entry(A, bare), entry(B, leaf), certificates=(ONE.der,))
+    assert (done.added, len(done.refused)) == ([], 2)
+    assert list(store.entries()) == []
+
+
+def test_a_hostile_name_of_a_person_or_server_is_not_shown(make: Callable[[str], Store]) -> None:
+    """Who added or revoked is shown in tables, so it comes in safe; a server name is one, or the file is refused."""
+    theirs = make("theirs")
+    hostile = "\x1b[2Jroot|"
+    bring(
+        theirs,
+        entry(A, pin(ONE, added_by=hostile)),
+        revoked=(Revocation(fingerprint=TWO.spki, revoked_at=WHEN, revoked_by=hostile),),
+    )
+    found = theirs.entry(A)
+    assert found is not None
+    for text in (found.pins[0].added_by, theirs.revocations()[0][2]):
+        assert text.isprintable()
+        assert "|" not in text
+    with pytest.raises(BadFile):
+        bring(theirs, replace(entry(B, pin(ONE)), server_name=hostile))
+    bring(theirs, replace(entry(B, pin(ONE)), server_name="ISE.Example.COM."))
+    named = theirs.entry(B)
+    assert named is not None
+    assert named.server_name == "ise.example.com"
+
+
 @pytest.mark.parametrize("mode", [CheckMode.DISABLE, CheckMode.OBSERVE])
 def test_a_file_cannot_switch_the_checks_of_an_endpoint_off(store: Store, mode: CheckMode) -> None:
     """What a file may not do to a domain it may not do to an endpoint: there, too, everybody in the middle would be trusted."""
@@ -429,6 +498,55 @@ def test_a_newer_list_takes_the_place_of_an_older_one(store: Store) -> None:
     assert found is not None
     assert found[1] == "list of 3004"
     assert len(found[0]) == 1024
+
+
+def test_a_newer_list_does_not_take_the_place_of_an_older_one(store: Store) -> None:
+    """There is one hint per host and port, the first list's, cut to a bounded length; what differs is reported."""
+    long = "/CN=" + "x" * 3000
+    first = exchange.take_over(store, load(f"host=192.0.2.1_8082;  subject= {long}\n"), source="first")
+    again = exchange.take_over(store, load(f"host=192.0.2.1_8082;  subject= {long}\n"), source="again")
+    other = exchange.take_over(store, load("host=192.0.2.1_8082;  subject= /CN=two\n"), source="other")
+    assert store.hint(A) == (long[:1024], "first")
+    assert [(each.hints, each.same, len(each.refused)) for each in (first, again, other)] == [
+        (1, 0, 0),
+        (0, 1, 0),
+        (0, 0, 1),
+    ]
+    assert "/CN=two" in other.refused[0]
+    assert "first" in other.refused[0]
+
+
+def test_a_host_that_stands_twice_in_one_list_is_counted_once(store: Store) -> None:
+    """Two lines for one host are one hint; with two subjects, the second is reported."""
+    done = exchange.take_over(store, load("host=d_443;  subject= /CN=a\nhost=d_443;  subject= /CN=b\n"), source="x")
+    assert (done.hints, len(done.refused)) == (1, 1)
+    assert store.hint(D) == ("/CN=a", "x")
+
+
+# Time
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host=a_1;  subject= /CN=x\n\nhost=" + " " * 30_000 + "x\n",
+        "host=a_1;" + " " * 30_000 + "subject" + " " * 30_000 + "\n",
+        "".join(f"|c0|h.example|443|0|6|{number:064x}\n" for number in range(20_000)),
+    ],
+    ids=["blanks", "blanks after the key", "keys of one host"],
+)
+def test_no_file_takes_longer_than_its_length(text: str) -> None:
+    """Blanks without end and keys without number are refused in a time that no machine makes long."""
+    spent = time.process_time()
+    with pytest.raises(BadFile):
+        load(text)
+    assert time.process_time() - spent < 5
+
+
+def test_fingerprints_do_not_collide_on_purpose() -> None:
+    """Fingerprints that begin alike, as a file may choose them, are told apart as fast as any."""
+    alike = {Fingerprint(bytes(8) + number.to_bytes(24, "big")) for number in range(20_000)}
+    assert len({hash(each) for each in alike}) > 19_900
 
 
 # Files that are none, through the command

@@ -109,8 +109,17 @@ class Replaced:
     view: CertificateView
 
 
-def replace(store: TrustStore, entry: Entry, view: CertificateView, fingerprint: Fingerprint) -> Replaced:
+def replace(
+    store: TrustStore, entry: Entry, view: CertificateView, fingerprint: Fingerprint, *, server_name: str | None = None
+) -> Replaced:
     """Swap what is trusted for what was just presented, if it has this fingerprint (certificate or key).
+
+    Args:
+        store: The trust store.
+        entry: The entry.
+        view: What was just presented.
+        fingerprint: What it must have.
+        server_name: The server name that it was asked for, to be asked for from now on; None leaves the one on record.
 
     Raises:
         CertificateChanged: It has another; nothing was changed.
@@ -133,7 +142,11 @@ def replace(store: TrustStore, entry: Entry, view: CertificateView, fingerprint:
     changed = store.change(
         entry.endpoint,
         "replace",
-        lambda now: with_changes(changes.swap(now or entry, seen), last_seen=store.now()),
+        lambda now: with_changes(
+            changes.swap(now or entry, seen),
+            last_seen=store.now(),
+            server_name=(now or entry).server_name if server_name is None else server_name,
+        ),
         certificates=[view],
         note={"expected": str(fingerprint)},
     )
@@ -189,17 +202,35 @@ def revoke_entry(store: TrustStore, entry: Entry, *, reason: str = "") -> list[F
     return revoked
 
 
-def set_policy(store: TrustStore, endpoint: Endpoint, change: Override) -> Entry:
-    """Give an endpoint its own settings, also before it is known."""
+def set_policy(
+    store: TrustStore, endpoint: Endpoint, change: Override, *, domain: str | None = None, reset: bool = False
+) -> Entry:
+    """Give an endpoint its own settings, also before it is known.
+
+    Args:
+        store: The trust store.
+        endpoint: Where.
+        change: The settings to change; None leaves one as it is.
+        domain: The domain to put it into; None leaves it where it is.
+        reset: Take away its own settings first.
+    """
+    note = {name: str(value) for name, value in _named(change, domain, reset=reset).items()}
+
+    def step(now: Entry | None) -> Entry:
+        entry = now or changes.fresh(endpoint, store.now())
+        entry = with_changes(entry, domain=domain or entry.domain, override=Override() if reset else entry.override)
+        return changes.override(entry, change, known)
+
     with store.transaction():
         found = store.entry(endpoint)
         views = [store.certificate(each.certificate) for each in (found.pins if found else ())]
         known = {view.fingerprint: view for view in views if view is not None}
-        return store.change(
-            endpoint,
-            "policy",
-            lambda now: changes.override(now or changes.fresh(endpoint, store.now()), change, known),
-        )
+        return store.change(endpoint, "policy", step, note=note)
+
+
+def _named(change: Override, domain: str | None, *, reset: bool) -> dict[str, object]:
+    given = {"mode": change.mode, "pin": change.pin, "expired": change.expired, "domain": domain}
+    return {**({"own settings": "removed"} if reset else {}), **{name: each for name, each in given.items() if each}}
 
 
 def set_domain(store: TrustStore, domain: str, change: Override) -> Policy:
@@ -215,6 +246,7 @@ def require_unrevoked(store: TrustStore, fingerprint: Fingerprint, view: Certifi
     Raises:
         BadInput: It was.
     """
+    view = view or store.certificate(fingerprint)
     suspects = {fingerprint, *((view.fingerprint, view.spki) if view else ())}
     for revoked, when, who, _ in store.revocations():
         if revoked in suspects:

@@ -72,7 +72,7 @@ def test_several_keys_of_a_host_are_all_kept_and_repeats_are_named() -> None:
     found = load_gnutls(f"# note\n\n|g0|h|443|5|{KEY}\n|g0|h|443|0|{other}\n|g0|h|443|0|{KEY}\n")
     assert len(found.pins) == 2
     assert found.pins[0].expires is None
-    assert "line 5" in found.warnings[0]
+    assert "line 5" in found.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,13 @@ from troth.model.entry import (
     Policy,
 )
 from troth.model.fingerprint import Fingerprint
+from troth.model.text import printable
 
 WHEN = datetime(2026, 1, 31, 12, 0, 0, 250000, tzinfo=UTC)
 FP = Fingerprint(bytes(range(32)))
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
+PEOPLE = WORDS.map(printable)  # whoever imported a name has made it safe
+NAMES = st.sampled_from(["", "ise.example.test", "192.0.2.9", "xn--bcher-kva.example"])
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC))  # made aware by timezones
 FINGERPRINTS = st.binary(min_size=32, max_size=32).map(Fingerprint)
 ENDPOINTS = st.builds(
@@ -50,7 +53,7 @@ ENDPOINTS = st.builds(
 PINS = st.builds(
     Pin,
     kind=st.sampled_from(PinKind), fingerprint=FINGERPRINTS, state=st.sampled_from(PinState), evidence=st.sampled_from(Evidence),
-    added_at=MOMENTS, added_by=WORDS, certificate=st.none() | FINGERPRINTS, first_seen=st.none() | MOMENTS,
+    added_at=MOMENTS, added_by=PEOPLE, certificate=st.none() | FINGERPRINTS, first_seen=st.none() | MOMENTS,
     last_seen=st.none() | MOMENTS,
 ).map(lambda pin: replace(pin, certificate=pin.fingerprint) if pin.certificate and pin.kind is PinKind.CERTIFICATE else pin)  # fmt: skip
 OVERRIDES = st.builds(
@@ -63,13 +66,13 @@ ENTRIES = st.builds(
     Entry,
     endpoint=ENDPOINTS, domain=st.sampled_from(DOMAINS), state=st.sampled_from(EntryState),
     pins=st.lists(PINS, max_size=3, unique_by=lambda pin: (pin.kind, pin.fingerprint)).map(tuple), override=OVERRIDES,
-    server_name=WORDS, created_at=MOMENTS, last_seen=st.none() | MOMENTS, presented=st.none() | FINGERPRINTS,
+    server_name=NAMES, created_at=MOMENTS, last_seen=st.none() | MOMENTS, presented=st.none() | FINGERPRINTS,
     rejected=st.none() | FINGERPRINTS, rejected_at=st.none() | MOMENTS,
 )  # fmt: skip
 POLICIES = st.builds(
     Policy, mode=st.sampled_from(CheckMode), pin=st.sampled_from(PinKind), expired=st.sampled_from(Expiry)
 )
-REVOKED = st.builds(Revocation, fingerprint=FINGERPRINTS, revoked_at=MOMENTS, revoked_by=WORDS, reason=WORDS)
+REVOKED = st.builds(Revocation, fingerprint=FINGERPRINTS, revoked_at=MOMENTS, revoked_by=PEOPLE, reason=WORDS)
 
 
 @cache

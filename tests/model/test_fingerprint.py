@@ -31,7 +31,8 @@ COLONS = ":".join(HEX[i : i + 2] for i in range(0, 64, 2))
         COLONS, COLONS.upper(), "sha256:" + COLONS,
         COLONS.replace(":", " "), COLONS.replace(":", "-"), " ".join(HEX[i : i + 4] for i in range(0, 64, 4)),
         f"sha256 Fingerprint={COLONS.upper()}", f"SHA256 Fingerprint={COLONS.upper()}", f"SHA256 Fingerprint = {COLONS}",
-        f"Fingerprint={COLONS}", f"Fingerprint = {HEX}",
+        f"Fingerprint={COLONS}", f"Fingerprint = {HEX}", f"SHA2-256(stdin)= {HEX}", f"SHA256(cert.der)= {HEX}", f"SHA-256 {HEX}",
+        f"SHA256 {COLONS}", "0x" + HEX, "0X" + HEX.upper(),
         "SHA256:" + B64.rstrip("="), "SHA256:" + B64, "sha256//" + B64, "sha256//" + B64.rstrip("="),
         f'pin-sha256="{B64}"', f"pin-sha256={B64}", f"pin-sha256='{B64}'",
         B64, B64.rstrip("="),
@@ -47,7 +48,7 @@ def test_every_notation_of_a_tool_is_read(text: str) -> None:
     "text",
     [
         "", " ", "sha256:", "sha256//", "fingerprint=", "pin-sha256=", '""',
-        HEX[:-1], HEX + "0", HEX[:-2], HEX + "00", HEX[:-1] + "g", "0x" + HEX, HEX + "\x1b[0m", HEX + "\0", HEX + "|", "sha256:sha256:" + HEX,
+        HEX[:-1], HEX + "0", HEX[:-2], HEX + "00", HEX[:-1] + "g", "0x" + HEX[:-1], "0x0x" + HEX, HEX + "\x1b[0m", HEX + "\0", HEX + "|", "sha256:sha256:" + HEX,
         HEX + " " + HEX, HEX[:62] + "..", "٠" * 64, "ａ" * 64, HEX.translate({ord("a"): "а", ord("0"): "О"}),
         "a" * 40, "sha1:" + "a" * 40, "md5:" + "b" * 32, "b" * 32, "c" * 96, "d" * 128, "sha512:" + "d" * 128, "sha384:" + HEX, "md5:" + HEX,
         B64[:-2], "A" + B64, B64 + "A", B64[:-1] + "==", "sha256///" + B64, base64.urlsafe_b64encode(b"\xfb\xff" * 16).decode(),

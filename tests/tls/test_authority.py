@@ -219,9 +219,12 @@ def test_an_issuer_pin_needs_the_key_and_the_name(store: SqliteStore, ca: Author
     manage.pin(store, endpoint, kind=PinKind.ISSUER, view=view)
     assert check(store, endpoint).verdict is Verdict.MATCH
     assert check(store, present(*_as_chain(ca.issue()))).verdict is Verdict.RENEWED
-    for impostor in (Authority("Test CA").issue(), ca.issue("127.0.0.9")):
+    for impostor, change in (
+        (Authority("Test CA").issue(), ChangeClass.CA_DOWNGRADED),
+        (ca.issue("127.0.0.9"), ChangeClass.WRONG_NAME),
+    ):
         decision = check(store, present(*_as_chain(impostor)))
-        assert (decision.verdict, decision.change) == (Verdict.CHANGED, ChangeClass.CA_DOWNGRADED)
+        assert (decision.verdict, decision.change) == (Verdict.CHANGED, change)
 
 
 def test_a_context_in_ca_mode_verifies_chain_name_and_revocation(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.attacks.making import der, make, rsa_key
 from tests.model.making import certificate, common_name, extension, name, simple, tlv
 from troth import errors
 from troth.cli.main import COMMANDS
@@ -148,7 +149,9 @@ def test_a_renewal_that_kept_its_key_names_the_policy_for_it() -> None:
     decision = changed(replace(NEW, spki=OLD.spki))
     assert decision.change is ChangeClass.SAME_KEY
     assert "The key is the same" in explain.reason(decision)
-    assert explain.next_command(decision) == "troth policy set ise.example.com:443 --pin key"
+    first, second = explain.next_command(decision).split("; or, ")
+    assert first == "troth replace ise.example.com:443 --expect FINGERPRINT", "comparing comes before loosening"
+    assert second.endswith("troth policy set ise.example.com:443 --pin key")
 
 
 def test_who_expects_another_fingerprint_is_told_so() -> None:
@@ -239,6 +242,28 @@ def test_first_seen_is_the_earliest_of_what_is_current() -> None:
 def test_a_moment_is_rfc_3339_whatever_the_year() -> None:
     """The year has four digits, also in a certificate that begins in the year 1."""
     assert explain.moment(datetime(1, 2, 3, tzinfo=UTC)) == "0001-02-03T00:00:00Z"
+
+
+def test_a_match_tells_what_is_weak_and_that_its_key_is_the_same() -> None:
+    """A match is not silent about a weak key or its dates, whether or not the store looked for weaknesses."""
+    made, _ = make("weak", key=rsa_key(1024), days=(-1, 1))
+    weak = CertificateView.from_der(der(made))
+    told = document(judged(weak, entry(pin(weak))))
+    warnings = told["warnings"]
+    assert isinstance(warnings, list)
+    assert "its RSA key has 1024 bits, fewer than 2048" in warnings
+    assert any("valid" in each or "expired" in each for each in warnings)
+    assert (told["verdict"], told["same_key"]) == ("match", True)
+
+
+def test_after_a_revocation_the_keys_have_owners() -> None:
+    """Where nothing is current any more, what was is named with its state; keys stand under whom they belong to."""
+    record = entry(pin(OLD, state=PinState.REVOKED))
+    found = explain.lines(judged(NEW, record, old=OLD))
+    labels = [label for label, _ in found]
+    assert labels[:4] == ["presented", "  its key", "on record", "  its key"]
+    assert found[2] == ("on record", f"{OLD.fingerprint} (revoked)")
+    assert explain.pinned_fingerprints(entry()) == (f"{OLD.fingerprint} (trusted for its chain)",)
 
 
 # Threat 20

@@ -29,9 +29,8 @@ def run(args: argparse.Namespace) -> int:
     """Add or withdraw an announcement."""
     from troth import manage
     from troth.model.entry import PinKind
-    from troth.model.fingerprint import Fingerprint
 
-    fingerprint = Fingerprint.parse(args.next or args.withdraw)
+    fingerprint = common.fingerprint(args.next or args.withdraw, args.kind)
     with common.store() as opened:
         found = common.entry(opened, args)
         if args.withdraw:

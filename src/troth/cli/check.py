@@ -6,7 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+from troth.cli.main import at_home
 from troth.errors.base import TrothError
+from troth.model.words import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hosts", nargs="+", metavar="HOST[:PORT]", help="the port is 443 by default")
     parser.add_argument("--starttls", choices=common.STARTTLS, metavar="PROTOCOL", help=", ".join(common.STARTTLS))
     common.add_connection(parser)
-    common.add_domain(parser)
+    common.add_domain(parser, default=None)  # None is what nobody said
     common.add_expect(parser, required=False, about="the fingerprint (certificate or key) that it must have")
 
 
@@ -42,26 +44,42 @@ def run(args: argparse.Namespace) -> int:
     codes: list[int] = []
     with common.store() as opened:
         from troth.tls.check import check_target
-        from troth.trust.rejection import document, rejection
 
         for each in targets:
             try:
-                decision = check_target(opened, each, domain=args.domain, expect=expect)
+                decision = check_target(opened, each, domain=args.domain or DEFAULT_DOMAIN, expect=expect)
             except TrothError as error:
+                error.next_command = at_home(error.next_command, args.home)
                 output.complain(error, as_json=args.json)
                 results.append(_failed(each.endpoint, error))
                 codes.append(error.exit_code)
                 continue
-            results.append(document(decision))
-            codes.append(0 if decision.trusted else rejection(decision).exit_code)
-            if not args.json:
-                _tell(decision, quiet=args.quiet)
-                _confirm_hint(opened, decision)
-            elif not decision.trusted:
-                output.complain(rejection(decision), as_json=True)
+            found, code = _judged(opened, decision, args)
+            results.append(found)
+            codes.append(code)
     if args.json:
         output.document("troth.check/1", results=results)
     return next(code for code in common.WORST_FIRST if code in codes)
+
+
+def _judged(opened: TrustStore, decision: Decision, args: argparse.Namespace) -> tuple[dict[str, object], int]:
+    """Say what was decided; give it as a result, and its exit code."""
+    from troth.trust import explain
+    from troth.trust.rejection import document, rejection
+
+    found = document(decision)
+    command = at_home(explain.next_command(decision), args.home)
+    found["next_command"] = command or None
+    if not args.json:
+        _tell(decision, args)
+        _confirm_hint(opened, decision)
+    if decision.trusted:
+        return found, 0
+    refused = rejection(decision)
+    if args.json:
+        refused.next_command, refused.details["result"] = command, found
+        output.complain(refused, as_json=True)
+    return found, refused.exit_code
 
 
 def _failed(endpoint: object, error: TrothError) -> dict[str, object]:
@@ -78,12 +96,17 @@ def _failed(endpoint: object, error: TrothError) -> dict[str, object]:
     }
 
 
-def _tell(decision: Decision, *, quiet: bool) -> None:
+def _tell(decision: Decision, args: argparse.Namespace) -> None:
     from troth.trust import explain
 
     leaf = decision.presented.leaf
+    if args.domain not in (None, decision.domain) and decision.domain:
+        output.note(
+            f"{decision.endpoint} is on record in {decision.domain}, and was checked as that, not as {args.domain};"
+            f" to move it: troth policy set {explain.name_of(decision)} --domain {args.domain}"
+        )
     if decision.verdict.accepts:
-        if not quiet:
+        if not args.quiet:
             output.say(f"{output.styled(decision.verdict.value, 'good')}  {decision.endpoint}  {leaf.fingerprint}")
             _accepted_notes(decision)
         return
@@ -102,7 +125,9 @@ def _tell(decision: Decision, *, quiet: bool) -> None:
     if explain.advice(decision):
         output.note(f"  {explain.advice(decision)}")
     if explain.next_command(decision):
-        output.note(f"  next: {explain.next_command(decision)}")
+        output.note(f"  next: {at_home(explain.next_command(decision), args.home)}")
+    if decision.trusted:
+        output.note(f"  let through all the same: {decision.domain or 'its'} policy only observes")
 
 
 def _confirm_hint(opened: TrustStore, decision: Decision) -> None:
@@ -127,6 +152,9 @@ def _accepted_notes(decision: Decision) -> None:
     from troth.trust.verdict import Verdict
 
     leaf, facts = decision.presented.leaf, decision.facts
+    if decision.verdict is Verdict.UNCHECKED:
+        output.note("  nothing was checked: the policy is disable, and everybody in the middle is trusted")
+        return
     if decision.verdict is Verdict.FIRST_USE:
         output.say(f"  subject  {leaf.subject or '(empty)'}")
         output.say(f"  key      {leaf.spki} ({leaf.key})")
@@ -140,5 +168,7 @@ def _accepted_notes(decision: Decision) -> None:
             output.say(f"  {each.field:<19} {each.old} -> {each.new}")
     if facts.holders:
         output.note(f"  its key is also at {', '.join(str(each) for each in facts.holders)}")
-    for text in facts.weaknesses:
+    if decision.outside:
+        output.note(f"  dates: {decision.outside}; it is trusted all the same, for a pin is the identity")
+    for text in explain.warnings(decision)[1 if decision.outside else 0 :]:
         output.note(f"  weak: {text}")

@@ -82,7 +82,21 @@ def target(args: argparse.Namespace, endpoint: Endpoint, *, server_name: str = "
 
 def wanted(args: argparse.Namespace) -> Fingerprint | None:
     """Read the expected fingerprint, before anything else is done."""
-    return Fingerprint.parse(args.expect) if args.expect else None
+    return fingerprint(args.expect, getattr(args, "kind", None)) if args.expect else None
+
+
+def fingerprint(text: str, kind: str | None = None) -> Fingerprint:
+    """Read a fingerprint; a failure says how to get one of the kind that is wanted."""
+    from troth.errors import BadFingerprint
+
+    try:
+        return Fingerprint.parse(text)
+    except BadFingerprint as error:
+        if kind == "key":
+            from troth.trust.explain import KEY_FINGERPRINT
+
+            error.next_command = KEY_FINGERPRINT
+        raise
 
 
 def entry(opened: TrustStore, args: argparse.Namespace) -> Entry:

@@ -30,7 +30,14 @@ def run(args: argparse.Namespace) -> int:
             from troth import exchange
             from troth.formats import dump_json, dump_toml
 
-            text = (dump_json if args.format == "json" else dump_toml)(exchange.export(opened))
+            document = exchange.export(opened)
+            text = (dump_json if args.format == "json" else dump_toml)(document)
+            for domain, policy in document.policies.items():
+                if policy.mode.value == "ca":
+                    output.note(
+                        f"{domain} is in mode ca, and its CAs are no part of an export; import them on the other side,"
+                        f" too: ncs certvalidation trusted-ca-store listcacerts truststore {domain}"
+                    )
     if args.output in (None, "-"):
         output.block(text)
         return 0

@@ -38,9 +38,13 @@ def run(args: argparse.Namespace) -> int:
             added=done.added,
             same=done.same,
             hints=done.hints,
+            policies=[
+                {"of": name, "mode": each.mode.value, "pin": each.pin.value, "expired": each.expired.value}
+                for name, each in done.policies.items()
+            ],
             revoked=done.revoked,
             refused=done.refused,
-            warnings=list(done.warnings),
+            warnings=done.warnings,
         )
     elif not args.quiet:
         output.say(f"imported  {len(done.added)} new, {done.same} known already, {done.hints} unverified hints")
@@ -48,8 +52,13 @@ def run(args: argparse.Namespace) -> int:
             output.say(f"  revoked  {text}")
         for hint in document.hints[:20]:
             output.say(f"  hint  {hint.endpoint}: confirm it with: troth check {hint.endpoint}")
-    for text in (*done.warnings, *done.refused) if not args.json else ():
-        output.note(f"{output.styled('not taken over:', 'warn', sys.stderr)} {text}")
+        for name, each in done.policies.items():
+            output.say(f"  policy  {name} is now {each.mode}, pins {each.pin}, expired {each.expired}")
+    if not args.json:
+        for text in done.warnings:
+            output.note(f"{output.styled('note:', 'warn', sys.stderr)} {text}")
+        for text in done.refused:
+            output.note(f"{output.styled('not taken over:', 'warn', sys.stderr)} {text}")
     return 1 if done.refused else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from troth.cli import output
@@ -11,55 +12,125 @@ from troth.model.words import DOMAINS
 if TYPE_CHECKING:
     import argparse
 
+    from troth.store.listing import Listed
+
+_WAITS = "quarantined"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--domain", choices=DOMAINS, help="the domain (the incumbent's truststore)")
-    parser.add_argument("--all", action="store_true", help="tombstones of deleted endpoints too")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--all", action="store_true", help="tombstones of deleted endpoints too")
+    what.add_argument("--revoked", action="store_true", help="what was revoked, when, by whom and why, instead")
+    what.add_argument(
+        "--hints", action="store_true", help="hosts of imported lists that were not met yet, instead; none is trusted"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """List one line per endpoint."""
+    """List one line per endpoint, revocation or hint."""
+    if args.revoked:
+        return _revoked(args)
+    if args.hints:
+        return _hints(args)
     found = listed(domain=args.domain, deleted=args.all)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if args.json:
-        output.document(
-            "troth.list/1",
-            entries=[
-                {
-                    "endpoint": each.endpoint,
-                    "key": each.key,
-                    "protocol": each.protocol,
-                    "domain": each.domain,
-                    "state": each.state,
-                    "kind": each.kind or None,
-                    "fingerprint": each.fingerprint or None,
-                    "pins": each.pins,
-                    "subject": each.subject or None,
-                    "not_after": each.not_after,
-                    "last_seen": each.last_seen,
-                }
+        output.document("troth.list/1", entries=[_document(each, now) for each in found])
+    elif args.quiet:
+        pass
+    elif not found:
+        where = f" in {args.domain}" if args.domain else ""
+        output.note(f"nothing is on record{where} yet; begin with: troth check HOST:PORT{_option(args.domain)}")
+    else:
+        output.table(
+            ("ENDPOINT", "STATE", "DOMAIN", "PIN", "FINGERPRINT", "EXPIRES", "SUBJECT"),
+            [
+                (
+                    each.endpoint + ("" if each.protocol == "tls" else f" ({each.protocol})"),
+                    _state(each),
+                    each.domain,
+                    (each.kind or "-") + (f" +{each.pins - 1}" if each.pins > 1 else ""),
+                    f"{each.fingerprint[:23]}…" if each.fingerprint else "-",
+                    (each.not_after or "-")[:10] + (" (expired)" if _is_expired(each, now) else ""),
+                    each.subject or "-",
+                )
                 for each in found
             ],
         )
-        return 0
-    if args.quiet:
-        return 0
-    if not found:
-        output.note("nothing is on record yet; begin with: troth check HOST:PORT")
-        return 0
-    output.table(
-        ("ENDPOINT", "STATE", "DOMAIN", "PIN", "FINGERPRINT", "EXPIRES", "SUBJECT"),
-        [
-            (
-                each.endpoint + ("" if each.protocol == "tls" else f" ({each.protocol})"),
-                each.state,
-                each.domain,
-                (each.kind or "-") + (f" +{each.pins - 1}" if each.pins > 1 else ""),
-                f"{each.fingerprint[:23]}…" if each.fingerprint else "-",
-                (each.not_after or "-")[:10],
-                each.subject or "-",
-            )
-            for each in found
-        ],
-    )
+    return 0
+
+
+def _document(each: Listed, now: str) -> dict[str, object]:
+    return {
+        "endpoint": each.endpoint,
+        "key": each.key,
+        "protocol": each.protocol,
+        "domain": each.domain,
+        "state": each.state,
+        "waits": each.pin_state == _WAITS,
+        "kind": each.kind or None,
+        "fingerprint": each.fingerprint or None,
+        "pins": each.pins,
+        "subject": each.subject or None,
+        "not_after": each.not_after,
+        "expired": _is_expired(each, now) if each.not_after else None,
+        "last_seen": each.last_seen,
+    }
+
+
+def _state(each: Listed) -> str:
+    return "deleted, waits" if each.state == "deleted" and each.pin_state == _WAITS else each.state
+
+
+def _is_expired(each: Listed, now: str) -> bool:
+    # Both are of one form, so the order of the texts is that of the times.
+    return each.not_after is not None and each.not_after < now
+
+
+def _option(domain: str | None) -> str:
+    return f" --domain {domain}" if domain else ""
+
+
+def _revoked(args: argparse.Namespace) -> int:
+    from troth.cli import common
+    from troth.model.text import printable
+    from troth.trust.explain import moment
+
+    with common.store() as opened:
+        found = opened.revocations()
+    rows = [(str(fingerprint), moment(at), printable(who), printable(why)) for fingerprint, at, who, why in found]
+    if args.json:
+        names = ("fingerprint", "revoked_at", "revoked_by", "reason")
+        output.document("troth.list.revoked/1", revoked=[dict(zip(names, row, strict=True)) for row in rows])
+    elif args.quiet:
+        pass
+    elif not rows:
+        output.note("nothing was revoked here")
+    else:
+        output.table(("FINGERPRINT", "REVOKED", "BY", "REASON"), [(*row[:3], row[3] or "-") for row in rows])
+    return 0
+
+
+def _hints(args: argparse.Namespace) -> int:
+    from troth.cli import common
+    from troth.model.text import printable
+    from troth.trust.explain import moment
+
+    with common.store() as opened:
+        found = opened.open_hints()
+    rows = [
+        (str(place), printable(subject, 1024), printable(source), moment(at)) for place, subject, source, at in found
+    ]
+    if args.json:
+        names = ("endpoint", "subject", "source", "added_at")
+        output.document("troth.list.hints/1", hints=[dict(zip(names, row, strict=True)) for row in rows])
+    elif args.quiet:
+        pass
+    elif not rows:
+        output.note("no hints are open")
+    else:
+        output.table(("ENDPOINT", "SUBJECT (UNVERIFIED)", "FROM"), [row[:3] for row in rows])
+        output.note("none of them is trusted; confirm each with: troth check ENDPOINT --expect FINGERPRINT")
     return 0

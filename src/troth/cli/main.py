@@ -189,7 +189,23 @@ def _dispatch(argv: list[str]) -> int:
     args = parser_for(name).parse_args(argv[1:])
     if args.home:
         os.environ["TROTH_HOME"] = args.home
-    return load(name).run(args)
+    try:
+        return load(name).run(args)
+    except TrothError as error:
+        error.next_command = at_home(error.next_command, args.home)
+        raise
+
+
+def at_home(command: str, home: str | None) -> str:
+    """Give a next command with the store that this call was told to use: in a plain shell it must work as well."""
+    if not home or not command:
+        return command
+    import re
+    import shlex
+
+    names = "|".join(COMMANDS)
+    # Taken as it stands: a folder's name may hold what is special in a replacement.
+    return re.sub(rf"\btroth ({names})\b", lambda found: f"{found[0]} --home {shlex.quote(home)}", command)
 
 
 def _unknown(name: str) -> NoReturn:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+from troth.model.words import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
     import argparse
+
+    from troth.model.certificate import CertificateView
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,27 +27,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="certificate",
         help="what to hold on to (default: certificate)",
     )
-    common.add_domain(parser)
+    common.add_domain(parser, default=None)  # None is what nobody said
 
 
 def run(args: argparse.Namespace) -> int:
     """Add a pin beside those that are there; nothing is contacted."""
     from troth import manage
-    from troth.model.certificate import CertificateView
+    from troth.model.certificate import certificates_from_pem
     from troth.model.entry import PinKind
+    from troth.trust import changes
 
     place, fingerprint = common.place(args), common.wanted(args)
-    view = CertificateView.from_pem(common.read_text(args.pem)) if args.pem else None
+    view = _only(certificates_from_pem(common.read_text(args.pem)), args.pem) if args.pem else None
     with common.store() as opened:
         entry = manage.pin(
-            opened, place, kind=PinKind(args.kind), fingerprint=fingerprint, view=view, domain=args.domain
+            opened,
+            place,
+            kind=PinKind(args.kind),
+            fingerprint=fingerprint,
+            view=view,
+            domain=args.domain or DEFAULT_DOMAIN,
+        )
+    if args.domain not in (None, entry.domain) and not args.quiet:
+        output.note(
+            f"{entry.endpoint} is on record in {entry.domain}; to move it:"
+            f" troth policy set {args.endpoint} --domain {args.domain}"
         )
     if view is not None and not args.quiet:
         from troth.trust.weakness import weaknesses
 
         for weak in weaknesses(view):
             output.note(f"  weak: {weak.text}")
-    return changed("troth.pin/1", args, f"pinned  {entry.endpoint}  {entry.pins[-1].fingerprint} ({args.kind})", entry)
+    held = fingerprint or (changes.held_by(view, PinKind(args.kind)) if view else None)
+    return changed("troth.pin/1", args, f"pinned  {entry.endpoint}  {held} ({args.kind})", entry)
+
+
+def _only(views: tuple[CertificateView, ...], name: str) -> CertificateView:
+    """Give the one certificate of a file; of several, it cannot be told which is meant.
+
+    Raises:
+        BadFile: There are several.
+    """
+    from troth.errors import BadFile
+
+    if len(views) != 1:
+        raise BadFile(
+            f"{name} holds {len(views)} certificates; a pin is one.",
+            next_command="give the host's own certificate alone, or for --kind issuer its CA's",
+        )
+    return views[0]
 
 
 def changed(schema: str, args: argparse.Namespace, line: str, entry: object, **fields: object) -> int:

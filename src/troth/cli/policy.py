@@ -5,25 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
+from troth.model.words import DOMAINS
 
 if TYPE_CHECKING:
     import argparse
 
-    from troth.model.endpoint import Endpoint
+    from troth.model.entry import Entry, Override, Policy
     from troth.store.protocol import TrustStore
 
 _MODES = ("trust-on-first-use", "strict", "ca", "observe", "disable")
+_RESET = "default"
+_NEAR = 0.7
 _EPILOG = """modes:
   trust-on-first-use  the first certificate is recorded, another one later is rejected
   strict              unknown hosts wait in quarantine for approval
   ca                  the chain must lead to a trusted CA, for the host's name
   observe             what would be rejected is reported, and let through
   disable             nothing is checked
+  default             of a domain, the default; of an endpoint, its domain's policy: its own settings are removed
 
 examples:
   troth policy set devicemgmt strict
   troth policy set ise.example.com:443 --pin key
+  troth policy set ise.example.com:443 --domain pubnet
+  troth policy set ise.example.com:443 default
 """
+_LOOSE = {
+    "disable": "nothing is checked in {of} any more: everybody in the middle is trusted",
+    "observe": "nothing is rejected in {of} any more, only reported: everybody in the middle is trusted",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("action", choices=("show", "set"))
     parser.add_argument("what", nargs="?", metavar="DOMAIN|ENDPOINT")
-    parser.add_argument("mode", nargs="?", choices=_MODES, metavar="MODE", help=", ".join(_MODES))
+    parser.add_argument("mode", nargs="?", choices=(*_MODES, _RESET), metavar="MODE", help=", ".join((*_MODES, _RESET)))
     parser.add_argument("--pin", choices=("key", "certificate", "issuer"), help="what a first use pins")
     parser.add_argument("--expired", choices=("accept", "reject"), help="the right certificate outside its dates")
     parser.add_argument(
@@ -39,93 +49,201 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("require", "prefer", "off"),
         help="in mode ca, for a domain: what becomes of a revocation check that cannot be done (default: require)",
     )
+    parser.add_argument("--domain", choices=DOMAINS, help="the domain to put the endpoint into")
     parser.add_argument("--starttls", choices=common.STARTTLS, metavar="PROTOCOL", help=", ".join(common.STARTTLS))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show all policies, or set one."""
+    """Show all policies or one, or set one."""
     return _show(args) if args.action == "show" else _set(args)
 
 
+# Show
+
+
 def _show(args: argparse.Namespace) -> int:
-    from troth.model.entry import DOMAINS
+    from troth.model.entry import Override
 
     with common.store() as opened:
-        domains = [(name, opened.domain_policy(name)) for name in DOMAINS]
-        own = [each for each in opened.entries() if any((each.override.mode, each.override.pin, each.override.expired))]
-    rows = [(name, p.mode.value, p.pin.value, p.expired.value) for name, p in domains]
-    rows += [
-        (str(each.endpoint), each.override.mode or "-", each.override.pin or "-", each.override.expired or "-")
-        for each in own
-    ]
+        responders = _responders(opened)
+        if args.what is None:
+            own = [each for each in opened.entries() if each.override != Override()]
+            rows = [_of_domain(opened, name) for name in DOMAINS] + [_of_entry(each) for each in own]
+            force = None
+        elif args.what in DOMAINS:
+            rows, force = [_of_domain(opened, args.what)], None
+        else:
+            entry = _known(opened, args)
+            rows = [_of_domain(opened, entry.domain), _of_entry(entry)]
+            force = _row(str(entry.endpoint), entry.override.over(opened.domain_policy(entry.domain)))
+            force["revocation"], force["domain"] = rows[0]["revocation"], entry.domain
     if args.json:
-        names = ("of", "mode", "pin", "expired")
-        output.document(
-            "troth.policy/1",
-            policies=[dict(zip(names, [None if cell == "-" else cell for cell in row], strict=True)) for row in rows],
-        )
+        output.document("troth.policy/1", policies=rows, in_force=force, responders=responders)
     elif not args.quiet:
-        output.table(("OF", "MODE", "PINS", "EXPIRED"), rows)
+        shown = rows if force is None else [*rows, {**force, "of": "in force"}]
+        names = ("of", "mode", "pin", "expired", "revocation")
+        output.table(
+            ("OF", "MODE", "PINS", "EXPIRED", "REVOCATION"),
+            [tuple(each[name] or "-" for name in names) for each in shown],
+        )
+        for url in responders:
+            output.say(f"custom OCSP responder: {url}")
     return 0
 
 
-def _set(args: argparse.Namespace) -> int:
+def _known(opened: TrustStore, args: argparse.Namespace) -> Entry:
     from troth import manage
+    from troth.errors import NotFound
+
+    try:
+        return manage.resolve(opened, args.what, protocol=args.starttls)
+    except NotFound:
+        _refuse_near_domain(args.what)
+        raise
+
+
+def _row(of: str, settings: Policy | Override) -> dict[str, str | None]:
+    given = (settings.mode, settings.pin, settings.expired)
+    mode, pin, expired = (each.value if each else None for each in given)
+    return {"of": of, "mode": mode, "pin": pin, "expired": expired, "revocation": None}
+
+
+def _of_domain(opened: TrustStore, name: str) -> dict[str, str | None]:
+    from troth.store.authorities import revocation_of
+
+    return {**_row(name, opened.domain_policy(name)), "revocation": revocation_of(opened, name).strictness}
+
+
+def _of_entry(entry: Entry) -> dict[str, str | None]:
+    return _row(str(entry.endpoint), entry.override)
+
+
+def _responders(opened: TrustStore) -> list[str]:
+    from troth.store.authorities import revocation_settings
+
+    return list(revocation_settings(opened).responders)
+
+
+# Set
+
+
+def _set(args: argparse.Namespace) -> int:
+    change = _change(args)
+    with common.store() as opened:
+        if args.what in DOMAINS:
+            of, domain, policy = args.what, args.what, _set_domain(opened, args, change)
+        else:
+            entry = _set_endpoint(opened, args, change)
+            of, domain = str(entry.endpoint), entry.domain
+            policy = entry.override.over(opened.domain_policy(domain))
+        row = {**_row(of, policy), "revocation": _of_domain(opened, domain)["revocation"]}
+        notes = _notes(opened, of, domain, policy)
+    if args.json:
+        output.document("troth.policy.set/1", **row, domain=domain)
+    elif not args.quiet:
+        place = "" if of == domain else f"in {domain}: "
+        output.say(
+            f"set  {of}  {place}{policy.mode}, pins {policy.pin}, expired {policy.expired}, revocation {row['revocation']}"
+        )
+    for text in notes if not args.quiet else ():
+        output.note(text)
+    return 0
+
+
+def _change(args: argparse.Namespace) -> Override:
     from troth.errors import BadInput
-    from troth.model.endpoint import Endpoint
-    from troth.model.entry import DOMAINS, CheckMode, Expiry, Override, PinKind
+    from troth.model.entry import CheckMode, Expiry, Override, PinKind
 
     change = Override(
-        mode=CheckMode(args.mode) if args.mode else None,
+        mode=CheckMode(args.mode) if args.mode and args.mode != _RESET else None,
         pin=PinKind(args.pin) if args.pin else None,
         expired=Expiry(args.expired) if args.expired else None,
     )
     if args.revocation and args.what not in DOMAINS:
         raise BadInput("Revocation is set for a domain.", why=f"known are {', '.join(DOMAINS)}")
-    if args.what is None or (change == Override() and not args.revocation):
+    if args.domain and args.what in DOMAINS:
+        raise BadInput("A domain is in no domain; --domain is for an endpoint.", next_command="troth policy --help")
+    given = change != Override() or args.revocation or args.domain or args.mode
+    if args.what is None or not given:
         raise BadInput(
             "Say what to set, and to what.",
             next_command="troth policy set DOMAIN|ENDPOINT [MODE] [--pin KIND] [--expired …]",
         )
-    with common.store() as opened:
-        if args.what in DOMAINS:
-            policy = (
-                opened.domain_policy(args.what)
-                if change == Override()
-                else manage.set_domain(opened, args.what, change)
-            )
-            if args.revocation:
-                from troth.store.authorities import set_strictness
-
-                set_strictness(opened, args.what, args.revocation)
-        elif change.pin is PinKind.ISSUER:
-            raise BadInput(
-                "An issuer is pinned with its CA certificate.",
-                next_command=f"troth pin {args.what} --kind issuer --pem CA.pem",
-            )
-        else:
-            place = _place(opened, args, Endpoint.parse(args.what, protocol=args.starttls or "tls"))
-            entry = manage.set_policy(opened, place, change)
-            policy = entry.override.over(opened.domain_policy(entry.domain))
-    if args.json:
-        output.document(
-            "troth.policy.set/1",
-            of=args.what,
-            mode=policy.mode.value,
-            pin=policy.pin.value,
-            expired=policy.expired.value,
-        )
-    elif not args.quiet:
-        output.say(f"set  {args.what}  {policy.mode}, pins {policy.pin}, expired {policy.expired}")
-    return 0
+    return change
 
 
-def _place(opened: TrustStore, args: argparse.Namespace, place: Endpoint) -> Endpoint:
-    """Mean the entry that is on record there, if there is one; an endpoint may also get its policy beforehand."""
+def _set_domain(opened: TrustStore, args: argparse.Namespace, change: Override) -> Policy:
     from troth import manage
-    from troth.errors import NotFound
+    from troth.model.entry import Override, Policy
+    from troth.store.authorities import set_strictness
 
+    policy = opened.domain_policy(args.what)
+    if args.mode == _RESET:
+        policy = change.over(Policy())
+        opened.set_domain_policy(args.what, policy)
+    elif change != Override():
+        policy = manage.set_domain(opened, args.what, change)
+    if args.revocation:
+        set_strictness(opened, args.what, args.revocation)
+    return policy
+
+
+def _set_endpoint(opened: TrustStore, args: argparse.Namespace, change: Override) -> Entry:
+    from troth import manage
+    from troth.errors import BadInput, NotFound
+    from troth.model.endpoint import Endpoint
+    from troth.model.entry import PinKind
+
+    if change.pin is PinKind.ISSUER:
+        raise BadInput(
+            "An issuer is pinned with its CA certificate.",
+            next_command=f"troth pin {args.what} --kind issuer --pem CA.pem",
+        )
+    place = Endpoint.parse(args.what, protocol=args.starttls or "tls")
     try:
-        return manage.resolve(opened, args.what, protocol=args.starttls).endpoint
+        place = manage.resolve(opened, args.what, protocol=args.starttls).endpoint
     except NotFound:
-        return place
+        # An endpoint may get its policy before it is known; a word alone is rather a domain that was misspelt.
+        _refuse_near_domain(args.what)
+        if _is_bare(args.what):
+            raise BadInput(
+                f"{args.what} is no domain, and nothing is on record about {place}.",
+                why=f"the domains are {', '.join(DOMAINS)}",
+                next_command=f"troth policy set {place} …, with its port, if you mean a host",
+            ) from None
+    return manage.set_policy(opened, place, change, domain=args.domain, reset=args.mode == _RESET)
+
+
+def _refuse_near_domain(text: str) -> None:
+    """Refuse a word that is nearly a domain's name.
+
+    Raises:
+        BadInput: It is.
+    """
+    import difflib
+
+    from troth.errors import BadInput
+
+    near = difflib.get_close_matches(text.lower(), DOMAINS, n=1, cutoff=_NEAR) if _is_bare(text) else []
+    if near:
+        raise BadInput(
+            f"{text} is no domain; did you mean {near[0]}?",
+            why="names of domains are written in small letters; a host of this name is given with its port",
+            next_command=f"troth policy show {near[0]}",
+        )
+
+
+def _is_bare(text: str) -> bool:
+    return not any(character in text for character in ".:_[")
+
+
+def _notes(opened: TrustStore, of: str, domain: str, policy: Policy) -> list[str]:
+    from troth.store.authorities import vouches
+
+    found = [_LOOSE[policy.mode].format(of=of)] if policy.mode in _LOOSE else []
+    if policy.mode.value == "ca" and not vouches(opened, domain):
+        found.append(
+            f"{domain} trusts no CA yet, so every host is rejected: ncs certvalidation trusted-ca-store importcacert"
+            f" alias ALIAS repository defaultRepo FILE truststore {domain}"
+        )
+    return found

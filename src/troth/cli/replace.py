@@ -21,14 +21,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at the host, and trust what it presents if it is what is expected."""
     from troth import manage
+    from troth.model.endpoint import canonical_host
     from troth.model.fingerprint import Fingerprint
     from troth.tls.probe import probe
 
     fingerprint = Fingerprint.parse(args.expect)
+    name = canonical_host(args.server_name) if args.server_name else None
     with common.store() as opened:
         entry = common.entry(opened, args)
         presented, _ = probe(common.target(args, entry.endpoint, server_name=entry.server_name))
-        done = manage.replace(opened, entry, presented.leaf, fingerprint)
+        if name == entry.endpoint.host:
+            name = ""  # the host's own is what is sent without being told
+        done = manage.replace(opened, entry, presented.leaf, fingerprint, server_name=name)
     line = f"replaced  {entry.endpoint}  {done.view.fingerprint}"
     old = [str(pin.fingerprint) for pin in done.before.current]
     return changed("troth.replace/1", args, line, done.after, old=old, new=str(done.view.fingerprint))

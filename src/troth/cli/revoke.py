@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from troth.cli import common, output
@@ -10,6 +11,14 @@ if TYPE_CHECKING:
     import argparse
 
     from troth.model.endpoint import Endpoint
+
+# What can only be meant for a fingerprint, also if it is cut short or another hash: no host, and no IPv6 address, which
+# has at most eight groups.
+_LIKE_FINGERPRINT = re.compile(
+    r"(?:sha|md5)[\d-]*(?:[ \t]+fingerprint)?[ \t]*(?:[:=/]|\()|0x[0-9a-f]|(?:[0-9a-f]{2}[: -]){8,}|[0-9a-f]{32,}\Z"
+    r"|<?(?:FINGERPRINT|FP)>?\Z",
+    re.I,
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             fingerprint = Fingerprint.parse(args.what)
         except BadFingerprint:
-            if args.what.lower().startswith("sha256"):
+            if _LIKE_FINGERPRINT.match(args.what.strip()):
                 raise
             args.endpoint = args.what
             entry = common.entry(opened, args)

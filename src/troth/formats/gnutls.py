@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from datetime import UTC, datetime
 
 from troth.errors import BadInput
-from troth.formats.records import MAX_ENTRIES, ImportedDocument, ImportedPin, bad_file, quoted
+from troth.formats.records import MAX_ENTRIES, MAX_PINS, ImportedDocument, ImportedPin, bad_file, quoted
 from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.entry import PinKind
 from troth.model.fingerprint import Fingerprint
@@ -75,12 +76,14 @@ def load_gnutls(text: str, *, name: str = "known_hosts") -> ImportedDocument:
         BadFile: A line is no such entry; nothing is imported then.
     """
     pins: dict[tuple[Endpoint, Fingerprint], ImportedPin] = {}
+    counted: Counter[Endpoint] = Counter()
     warnings: list[str] = []
+    notes: list[str] = []
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip(" \t\r")
         if not line or line.startswith("#"):
             continue
-        if len(pins) + len(warnings) >= MAX_ENTRIES:
+        if len(pins) + len(warnings) + len(notes) >= MAX_ENTRIES:
             raise bad_file(name, f"it holds more than {MAX_ENTRIES} entries", line=number)
         found = _pin(line, number, name)
         if isinstance(found, str):
@@ -89,8 +92,12 @@ def load_gnutls(text: str, *, name: str = "known_hosts") -> ImportedDocument:
         known = pins.setdefault((found.endpoint, found.fingerprint), found)
         if known is not found:
             pins[found.endpoint, found.fingerprint] = _longer(known, found)
-            warnings.append(f"line {number}: the same key of {found.endpoint} stands in line {known.line}, too")
-    return ImportedDocument(format=FORMAT, pins=tuple(pins.values()), warnings=tuple(warnings))
+            notes.append(f"line {number}: the same key of {found.endpoint} stands in line {known.line}, too")
+            continue
+        counted[found.endpoint] += 1
+        if counted[found.endpoint] > MAX_PINS:
+            raise bad_file(name, f"it holds more than {MAX_PINS} keys of {found.endpoint}", line=number)
+    return ImportedDocument(format=FORMAT, pins=tuple(pins.values()), warnings=tuple(warnings), notes=tuple(notes))
 
 
 def _longer(one: ImportedPin, other: ImportedPin) -> ImportedPin:

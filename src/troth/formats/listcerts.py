@@ -28,7 +28,7 @@ _MAX_CONTINUATIONS = 32
 _MAX_ENTRY = 32768
 _WIDE = 72  # a line of this width may have been broken by a terminal or a page
 _START = re.compile(r"^[ \t]*host=")
-_ENTRY = re.compile(r"^host=\s*(?P<key>[^;]{1,600}?)\s*;\s*subject\s*=(?P<subject>.*)$", re.S)
+_MAX_KEY = 600
 _KEY = re.compile(r"^.+_[0-9]{1,5}\Z")
 _PROMPT = re.compile(r"^[ \t]*(?P<node>[\w.-]{1,255})/[\w.-]{1,255}(?:\([\w-]{1,64}\))?[#>](?P<rest>.*)$")
 _COMMAND = re.compile(r"^[ \t]*ncs[ \t]")
@@ -67,6 +67,7 @@ class _Reader:
         self.recognised = False
         self.hints: dict[tuple[str, str, str], ImportedHint] = {}
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def feed(self, number: int, line: str) -> None:
         """Take the next line."""
@@ -79,7 +80,7 @@ class _Reader:
             self.recognised = True
             self._node = prompt["node"] if prompt else self._node
         elif not line.strip():
-            if self._open and len(self._open.text) <= _MAX_ENTRY and _ENTRY.match(self._open.text):
+            if self._open and _parts(self._open.text):
                 self.finish()
         elif self._open and _continues(self._open, line):
             self._continue(self._open, line)
@@ -100,18 +101,18 @@ class _Reader:
         entry, self._open = self._open, None
         if entry is None:
             return
-        found = _ENTRY.match(entry.text) if len(entry.text) <= _MAX_ENTRY else None
-        if not found or not _KEY.match(found["key"]):
+        found = _parts(entry.text)
+        if found is None or not _KEY.match(found[0]):
             raise bad_file(
                 self._name, f"{quoted(entry.text)} is no entry of a list", line=entry.line,
                 expected="host=ADDRESS_PORT;  subject= /C=…",
             )  # fmt: skip
         try:
-            endpoint = Endpoint.parse(found["key"])
+            endpoint = Endpoint.parse(found[0])
         except BadInput as error:
             raise bad_file(self._name, f"the key cannot be used ({printable(error.what)})", line=entry.line) from None
         self._add(ImportedHint(
-            endpoint=endpoint, key=found["key"], subject=found["subject"].strip(" \t\r\n"), line=entry.line, node=self._node
+            endpoint=endpoint, key=found[0], subject=found[1].strip(" \t\r\n"), line=entry.line, node=self._node
         ))  # fmt: skip
 
     def _add(self, hint: ImportedHint) -> None:
@@ -120,19 +121,28 @@ class _Reader:
             raise bad_file(self._name, f"it holds more than {MAX_ENTRIES} entries", line=hint.line)
         known = self.hints.setdefault((hint.node, str(hint.endpoint), hint.subject), hint)
         if known is not hint:
-            self._warn(f"line {hint.line} repeats line {known.line}")
+            self.notes.append(f"line {hint.line} repeats line {known.line}")
 
     def _warn(self, text: str) -> None:
         if len(self.warnings) < MAX_ENTRIES:
             self.warnings.append(text)
 
 
+def _parts(text: str) -> tuple[str, str] | None:
+    """Give the key and the subject of a whole entry, in one pass: what is pasted may be anything."""
+    head, semicolon, rest = text.partition(";")
+    word, equals, subject = rest.partition("=")
+    key = head.removeprefix("host=").strip()
+    whole = head.startswith("host=") and semicolon and equals and word.strip() == "subject"
+    return (key, subject) if whole and 0 < len(key) <= _MAX_KEY and len(text) <= _MAX_ENTRY else None
+
+
 def _continues(entry: _Open, line: str) -> bool:
     """Whether a line is the rest of a broken entry, rather than something else that was printed after it."""
     if _FOREIGN.match(line) or entry.pieces >= _MAX_CONTINUATIONS or len(entry.text) > _MAX_ENTRY:
         return False
-    found = _ENTRY.match(entry.text)
-    unfinished = not found or found["subject"].rstrip().endswith(("/", ",", "=", "+"))
+    found = _parts(entry.text)
+    unfinished = found is None or found[1].rstrip().endswith(("/", ",", "=", "+"))
     return unfinished or entry.width >= _WIDE or "=" in line or line.lstrip().startswith(("/", ","))
 
 
@@ -148,7 +158,12 @@ def load_listcerts(text: str, *, name: str = "the list") -> ImportedDocument:
     reader.finish()
     if not reader.recognised:
         raise bad_file(name, "it holds no list", expected="lines such as host=192.0.2.20_8082;  subject= /C=US/CN=x")
-    return ImportedDocument(format=FORMAT, hints=tuple(reader.hints.values()), warnings=tuple(reader.warnings))
+    return ImportedDocument(
+        format=FORMAT,
+        hints=tuple(reader.hints.values()),
+        warnings=tuple(reader.warnings),
+        notes=tuple(reader.notes[:MAX_ENTRIES]),
+    )
 
 
 def looks_like_listcerts(text: str) -> bool:

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from troth.errors import BadCertificate, BadInput
-from troth.formats.records import ImportedDocument, Revocation, bad_file, quoted
+from troth.formats.records import MAX_PINS, ImportedDocument, Revocation, bad_file, quoted
 from troth.formats.toml_writer import write_toml
 from troth.formats.tree import Table
 from troth.model.certificate import CertificateView
-from troth.model.endpoint import Endpoint
+from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.entry import (
     DEFAULT_DOMAIN,
     DOMAINS,
@@ -245,7 +245,7 @@ def _read_revocation(row: Table) -> Revocation:
     found = Revocation(
         fingerprint=row.fingerprint("fingerprint"),
         revoked_at=row.moment("revoked_at"),
-        revoked_by=row.text("revoked_by", ""),
+        revoked_by=printable(row.text("revoked_by", "")),
         reason=row.text("reason", ""),
     )
     row.close()
@@ -271,6 +271,8 @@ def _read_entry(row: Table) -> Entry:
     if domain not in DOMAINS:
         raise row.wrong("domain", domain, "one of " + ", ".join(DOMAINS))
     pins = tuple(_read_pin(pin) for pin in row.rows("pins"))
+    if len(pins) > MAX_PINS:
+        raise row.error("pins", f"it holds {len(pins)} pins of one endpoint", f"at most {MAX_PINS}")
     # What waits in quarantine may be what was trusted once.
     waiting = PinState.QUARANTINED
     _once(row, "pins", [f"{pin.kind} {pin.fingerprint}" for pin in pins if pin.state is not waiting])
@@ -285,7 +287,7 @@ def _read_entry(row: Table) -> Entry:
             pin=row.optional_choice("pin", PinKind),
             expired=row.optional_choice("expired", Expiry),
         ),
-        server_name=row.text("server_name", ""),
+        server_name=_read_server_name(row),
         created_at=row.moment("created_at"),
         last_seen=row.optional_moment("last_seen"),
         presented=row.optional_fingerprint("presented"),
@@ -294,6 +296,14 @@ def _read_entry(row: Table) -> Entry:
     )
     row.close()
     return entry
+
+
+def _read_server_name(row: Table) -> str:
+    text = row.text("server_name", "")
+    try:
+        return canonical_host(text) if text else ""
+    except BadInput as error:
+        raise row.error("server_name", printable(error.what.rstrip(".")), "a host name or an address") from None
 
 
 def _read_endpoint(row: Table) -> Endpoint:
@@ -311,7 +321,7 @@ def _read_pin(row: Table) -> Pin:
         state=row.choice("state", PinState),
         evidence=row.choice("evidence", Evidence),
         added_at=row.moment("added_at"),
-        added_by=row.text("added_by", ""),
+        added_by=printable(row.text("added_by", "")),
         certificate=row.optional_fingerprint("certificate"),
         first_seen=row.optional_moment("first_seen"),
         last_seen=row.optional_moment("last_seen"),

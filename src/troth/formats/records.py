@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 << 20
 MAX_ENTRIES = 1_000_000
+# Of one endpoint, the retired ones of years included; each check reads them all.
+MAX_PINS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ class ImportedDocument:
         policies: The policy of each domain that the file names.
         revoked: Fingerprints that are never accepted again.
         certificates: DER of certificates that entries name by fingerprint.
-        warnings: What the file holds and Troth cannot express, one sentence each, with its line.
+        warnings: What the file holds and is not taken over, one sentence each, with its line.
+        notes: What a person may want to know of the rest.
     """
 
     format: str = "toml"
@@ -99,6 +102,7 @@ class ImportedDocument:
     revoked: tuple[Revocation, ...] = ()
     certificates: tuple[bytes, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def bad_file(

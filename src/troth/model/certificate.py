@@ -133,6 +133,20 @@ def certificates_from_pem(text: str) -> tuple[CertificateView, ...]:
     return tuple(views)
 
 
+def spki_of(data: bytes) -> Fingerprint:
+    """Give the key's fingerprint (SPKI) of a certificate, and read nothing else of it; cheap enough for whole chains.
+
+    Raises:
+        BadCertificate: It has none that can be found.
+    """
+    try:
+        tbs, _ = _signed_parts(data)
+        position = 6 if tbs and tbs[0].tag == 0xA0 else 5
+        return Fingerprint.of(tbs[position].expect(der.SEQUENCE).raw)
+    except (der.DerError, IndexError) as error:
+        raise BadCertificate("The certificate cannot be read.", why=printable(str(error))) from None
+
+
 def _view(data: bytes) -> CertificateView:
     tbs, algorithm = _signed_parts(data)
     version = 1

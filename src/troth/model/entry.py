@@ -190,6 +190,15 @@ class Entry:
         """Whether there is something to hold a certificate against."""
         return self.state is EntryState.ACTIVE and bool(self.having(PinState.CURRENT, PinState.NEXT))
 
+    @property
+    def recorded(self) -> bool:
+        """Whether anything was ever trusted, announced or deleted here, or waits: such a host is no stranger.
+
+        Settings alone make no record, nor does a rejection.
+        """
+        trusted = self.having(PinState.CURRENT, PinState.NEXT, PinState.RETIRED, PinState.REVOKED)
+        return bool(trusted) or self.presented is not None or self.state is not EntryState.ACTIVE
+
     def with_pins(self, pins: Iterable[Pin], **changes: object) -> Entry:
         """Give a copy with other pins."""
         return replace(self, pins=tuple(pins), **changes)  # type: ignore[arg-type]  # keyword names are checked at the call

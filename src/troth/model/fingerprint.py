@@ -11,10 +11,18 @@ from dataclasses import dataclass
 
 from troth.errors import BadFingerprint
 
+_FILE = r"(?:\([^()]{0,100}\))?"  # `openssl dgst` names what it read
 _PREFIX = re.compile(
-    r"^(?:sha-?256[ \t]+fingerprint[ \t]*=|fingerprint[ \t]*=|pin-sha256=|sha-?256[ \t]*(?://|[:=]))\s*", re.I
+    r"^(?:sha-?256[ \t]+fingerprint[ \t]*=|fingerprint[ \t]*=|pin-sha256=|sha-?(?:2-)?256"
+    + _FILE
+    + r"[ \t]*(?://|[:=])"
+    r"|sha-?(?:2-)?256[ \t]+|0x(?=[0-9a-f]{64}$))\s*",
+    re.I,
 )
-_OTHER_HASH = re.compile(r"(md5|sha-?(1|224|384|512))[ \t]*(?:fingerprint[ \t]*=|[:=])", re.I)
+_OTHER_HASH = re.compile(
+    r"(md5|sha-?(?:2-)?(1|224|384|512))" + _FILE + r"[ \t]*(?:fingerprint[ \t]*=|[:=]|[ \t](?=[0-9a-f]{2}))", re.I
+)
+_PLACEHOLDER = re.compile(r"<?(?:sha256:)?(?:FINGERPRINT|FP|…|\.{3})>?")
 _HEX = re.compile(r"[0-9a-f]+", re.I)
 _MAX_TEXT = 200
 
@@ -44,14 +52,16 @@ class Fingerprint:
     def parse(cls, text: str) -> Fingerprint:
         """Read a fingerprint in any notation that tools print.
 
-        Accepts `sha256:` and hex, bare hex, hex with colons, blanks or dashes, openssl's `sha256 Fingerprint=AA:BB…`,
-        OpenSSH's `SHA256:` and base64, curl's `sha256//` and base64, and HPKP's `pin-sha256="…"`.
+        Accepts `sha256:` and hex, bare hex, hex after `0x` or with colons, blanks or dashes, openssl's
+        `sha256 Fingerprint=AA:BB…` and `SHA2-256(stdin)= …`, OpenSSH's `SHA256:` and base64, curl's `sha256//` and base64, and HPKP's `pin-sha256="…"`.
 
         Raises:
             BadFingerprint: It is none of these, or it is of another length (SHA-1, MD5).
         """
         shown = text if len(text) <= _MAX_TEXT else text[:40] + "…"
         body = text.strip().strip("\"'")
+        if _PLACEHOLDER.fullmatch(body):
+            raise _bad(shown, "the word stands for the fingerprint itself; put that in its place")
         other = _OTHER_HASH.match(body)
         if other:
             raise _bad(shown, f"it is {f'a SHA-{other[2]}' if other[2] else 'an MD5'} fingerprint")
@@ -78,8 +88,8 @@ class Fingerprint:
         return isinstance(other, Fingerprint) and hmac.compare_digest(self.digest, other.digest)
 
     def __hash__(self) -> int:
-        """Hash by the digest, which is uniform already."""
-        return int.from_bytes(self.digest[:8], "big")
+        """Hash by the digest, with the process's own secret: whoever chooses fingerprints cannot make them collide."""
+        return hash(self.digest)
 
     @property
     def spoken(self) -> str:

@@ -67,7 +67,7 @@ def add_authority(store: TrustStore, domain: str, alias: str, view: CertificateV
     """Trust a CA in a domain.
 
     Raises:
-        BadInput: The alias is taken or unusable, or the certificate is no CA's.
+        BadInput: The alias is taken or unusable, or the certificate is no CA's, or was revoked.
     """
     if not alias.isprintable() or not 0 < len(alias) <= MAX_ALIAS or any(ch.isspace() for ch in alias):
         raise BadInput(f"An alias has 1 to {MAX_ALIAS} printable characters and no blank.")
@@ -78,6 +78,7 @@ def add_authority(store: TrustStore, domain: str, alias: str, view: CertificateV
             next_command="to trust one host's certificate: troth pin ENDPOINT --pem FILE",
         )
     with store.transaction() as connection:
+        _require_unrevoked(store, view)
         if connection.execute("SELECT 1 FROM authority WHERE domain = ? AND alias = ?", (domain, alias)).fetchone():
             raise BadInput(
                 f"The alias {alias} is taken in {domain}.",
@@ -89,6 +90,15 @@ def add_authority(store: TrustStore, domain: str, alias: str, view: CertificateV
             (domain, alias, view.fingerprint.digest, rows.to_us(store.now()), store.actor),
         )
         store.journal(connection, "trust-ca", domain, {"alias": alias, "certificate": str(view.fingerprint)})
+
+
+def _require_unrevoked(store: TrustStore, view: CertificateView) -> None:
+    for revoked, when, who, _ in store.revocations():
+        if revoked in (view.fingerprint, view.spki):
+            raise BadInput(
+                f"{revoked} was revoked by {who} on {when:%Y-%m-%d}, and what was revoked vouches for nobody.",
+                next_command="import the CA's new certificate, with a new key",
+            )
 
 
 def delete_authority(store: TrustStore, domain: str, alias: str) -> None:
@@ -110,6 +120,11 @@ def delete_authority(store: TrustStore, domain: str, alias: str) -> None:
 def follows_system(store: TrustStore, domain: str) -> bool:
     """Whether a domain also trusts the operating system's CAs, which the system keeps up to date."""
     return _get(store, f"auto-ca-update:{domain}") == "enable"
+
+
+def vouches(store: TrustStore, domain: str) -> bool:
+    """Whether a domain trusts any CA; one in mode `ca` that trusts none rejects every host."""
+    return bool(authorities(store, domain)) or follows_system(store, domain)
 
 
 def set_follows_system(store: TrustStore, domain: str, follow: bool) -> None:  # noqa: FBT001  # the setting itself

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from troth.store import forking, journal, queries, rows
-from troth.store.reader import Clock, Reader
+from troth.store.reader import Clock, Reader, as_met
 from troth.trust.decide import decide, holds
 from troth.trust.record import after
 from troth.trust.verdict import ChainOutcome, Decision, Facts, Presented, Verdict
@@ -111,15 +111,20 @@ class Store(Reader):
         """
         now = self.now()
         with self._writing() as connection:
-            entry = rows.select_entry(connection, endpoint)
+            before = rows.select_entry(connection, endpoint)
+            entry = as_met(before, domain)
             policy = self._in_force(connection, entry, domain)
             facts = self._facts(connection, endpoint, presented, entry, chain=chain, expect=expect)
-            decision = decide(endpoint, presented, entry, policy, now, facts)
+            place = entry.domain if entry else domain
+            decision = decide(endpoint, presented, entry, policy, now, facts, domain=place)
             changed = after(decision, now=now, actor=self.actor, domain=domain)
             if changed is not None:
                 rows.write_certificate(connection, presented.leaf)
                 note = {"why": decision.why, "address": presented.address}
-                self.rewrite(connection, decision.verdict.value, entry, changed, note)
+                first = self._is_first_rejection(connection, decision)
+                if first:
+                    note |= {"presented": str(presented.leaf.fingerprint), "class": str(decision.change)}
+                self.rewrite(connection, decision.verdict.value, before, changed, note, always=first)
             return decision
 
     def review(
@@ -127,9 +132,10 @@ class Store(Reader):
     ) -> Decision:
         """Decide about what was presented before, and record nothing: does the record still bear the verdict?"""
         with self.reading() as connection:
-            entry = rows.select_entry(connection, endpoint)
+            entry = as_met(rows.select_entry(connection, endpoint), domain)
             facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=None)
-            return decide(endpoint, presented, entry, self._in_force(connection, entry, domain), self.now(), facts)
+            policy, place = self._in_force(connection, entry, domain), entry.domain if entry else domain
+            return decide(endpoint, presented, entry, policy, self.now(), facts, domain=place)
 
     def change(
         self,
@@ -231,15 +237,28 @@ class Store(Reader):
         before: Entry | None,
         changed: Entry,
         note: Mapping[str, object] | None = None,
+        *,
+        always: bool = False,
     ) -> None:
-        """Write an entry inside a transaction, and journal it; a mere sighting is not journalled."""
+        """Write an entry inside a transaction, and journal it; what leaves trust as it is only where `always`."""
         rows.write_entry(connection, changed)
         state = rows.trust_state(changed)
-        if before is not None and rows.trust_state(before) == state and action in _SIGHTINGS:
+        if before is not None and rows.trust_state(before) == state and not always:
             return
         self.journal(connection, action, journal.subject_of(changed.endpoint), {**(note or {}), "after": state})
 
     # Inside
+
+    def _is_first_rejection(self, connection: Connection, decision: Decision) -> bool:
+        """Whether a change is the first of its certificate here, so that the history shows it; a bounded number is."""
+        entry, leaf = decision.entry, decision.presented.leaf
+        if decision.verdict is not Verdict.CHANGED or entry is None or entry.rejected == leaf.fingerprint:
+            return False
+        subject, action = journal.subject_of(decision.endpoint), decision.verdict.value
+        known = connection.execute(
+            "SELECT detail FROM journal WHERE subject = ? AND action = ? LIMIT ?", (subject, action, _MAX_REJECTIONS)
+        ).fetchall()
+        return len(known) < _MAX_REJECTIONS and not any(f'"{leaf.fingerprint}"' in row[0] for row in known)
 
     def _facts(
         self,
@@ -254,7 +273,8 @@ class Store(Reader):
         settled = entry is not None and entry.known and entry.presented == presented.leaf.fingerprint
         if settled and entry is not None:
             # What matched the last time is compared with nothing; but it may have been revoked since, or its CA.
-            plain = Facts(chain=chain, expect=expect, revoked=queries.any_revoked(connection, presented, chain))
+            revocation = queries.any_revoked(connection, presented, chain)
+            plain = Facts(chain=chain, expect=expect, revoked=bool(revocation), revocation=revocation)
             if any(holds(pin, presented, plain) for pin in entry.current):
                 return plain
         facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=expect)
@@ -279,7 +299,8 @@ class Store(Reader):
                 self._pending = None
 
 
-_SIGHTINGS = frozenset(verdict.value for verdict in Verdict)
+# Of one endpoint: a host that shows another certificate each time must not fill the disk.
+_MAX_REJECTIONS = 100
 
 
 def _program() -> str:

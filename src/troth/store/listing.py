@@ -12,18 +12,24 @@ if TYPE_CHECKING:
     from troth.store.engine import Connection
 
 _QUERY = """
-SELECT e.host, e.port, e.protocol, e.domain, e.state,
+SELECT e.host, e.port, e.protocol, e.domain,
+       CASE WHEN e.state = 'active' AND p.state = 'revoked' THEN 'revoked' ELSE e.state END,
        (SELECT count(*) FROM pin p WHERE p.entry = e.id AND p.state = 'current'),
-       coalesce(p.kind, ''), coalesce('sha256:' || {fingerprint}, ''), coalesce(p.state, ''),
+       coalesce(p.kind, ''), CASE WHEN p.fingerprint IS NULL THEN '' ELSE 'sha256:' || {fingerprint} END,
+       coalesce(p.state, ''),
        coalesce(c.subject, ''), coalesce(c.slash, ''),
        {not_after},
        {last_seen}
 FROM entry e
 LEFT JOIN pin p ON p.entry = e.id AND p.position = (
     SELECT q.position FROM pin q WHERE q.entry = e.id
-    ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.position DESC LIMIT 1)
-LEFT JOIN certificate c ON c.fingerprint = coalesce(p.certificate, e.presented)
-WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted')
+    ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.state = 'revoked' DESC,
+             q.position DESC LIMIT 1)
+LEFT JOIN certificate c ON c.fingerprint = CASE
+    WHEN p.fingerprint IS NULL THEN e.presented
+    WHEN p.kind = 'certificate' THEN p.fingerprint
+    ELSE p.certificate END
+WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted' OR p.state = 'quarantined')
 ORDER BY e.host, e.port, e.protocol
 """
 
@@ -43,8 +49,9 @@ class Dialect(NamedTuple):
 class Listed(NamedTuple):
     """One line of a listing.
 
-    `kind`, `fingerprint` and `pin_state` are those of the pin that matters most; `pins` counts the current ones. Times
-    are RFC 3339 in UTC, or None. `slash` is the subject in the incumbent's form.
+    `kind`, `fingerprint` and `pin_state` are those of the pin that matters most, and subject and dates are those of its
+    certificate; `pins` counts the current ones. `state` is the entry's, or `revoked` if nothing else is left of it.
+    Times are RFC 3339 in UTC, or None. `slash` is the subject in the incumbent's form.
     """
 
     host: str
@@ -75,7 +82,7 @@ class Listed(NamedTuple):
 def listing(
     connection: Connection, dialect: Dialect, *, domain: str | None = None, deleted: bool = False
 ) -> list[Listed]:
-    """Read one line per entry, ordered by host and port; tombstones only where `deleted`."""
+    """Read one line per entry, ordered by host and port; tombstones only where `deleted`, or where something waits."""
     query = _QUERY.format(
         fingerprint=dialect.hex.format("p.fingerprint"),
         not_after=dialect.moment.format("c.not_after"),

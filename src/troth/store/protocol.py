@@ -69,6 +69,9 @@ class TrustReader(Protocol):
     def hint(self, endpoint: Endpoint) -> tuple[str, str] | None:
         """Give the unverified subject that an imported list had for a host and port, and the list's name."""
 
+    def open_hints(self) -> list[tuple[Endpoint, str, str, datetime]]:
+        """Read the hints of hosts that nothing is on record about: place, subject, the list's name, when it came."""
+
     def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
         """Read what was revoked: fingerprint, when, by whom, why."""
 
@@ -140,8 +143,10 @@ class TrustStore(TrustReader, Protocol):
         before: Entry | None,
         changed: Entry,
         note: Mapping[str, object] | None = None,
+        *,
+        always: bool = False,
     ) -> None:
-        """Write an entry inside a transaction, and journal it."""
+        """Write an entry inside a transaction, and journal it; what leaves trust as it is only where `always`."""
 
     def close(self) -> None:
         """Let go of what this thread holds."""

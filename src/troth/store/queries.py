@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.model.certificate import CertificateView
+from troth.errors import BadCertificate
+from troth.model.certificate import CertificateView, spki_of
 from troth.model.endpoint import Endpoint
 from troth.model.entry import Entry, Evidence, PinState
 from troth.model.fingerprint import Fingerprint
+from troth.model.text import printable
+from troth.store import rows
 from troth.trust.verdict import ChainOutcome, Facts, Presented
 
 if TYPE_CHECKING:
@@ -46,18 +49,35 @@ def holders(connection: Connection, spki: Fingerprint, *, but: Endpoint) -> tupl
     return tuple(each for row in sorted(found)[:MAX_HOLDERS] if (each := Endpoint(*row)) != but)
 
 
-def is_revoked(connection: Connection, fingerprints: list[Fingerprint]) -> bool:
-    """Whether any of these was revoked here."""
-    marks = ", ".join("?" * len(fingerprints))
-    query = f"SELECT 1 FROM revocation WHERE fingerprint IN ({marks}) LIMIT 1"  # noqa: S608  # question marks
-    return connection.execute(query, [each.digest for each in fingerprints]).fetchone() is not None
+def any_revoked(connection: Connection, presented: Presented, chain: ChainOutcome | None) -> str:
+    """Say what of the certificate, its key, and the certificates and keys above it was revoked here; empty if nothing.
 
-
-def any_revoked(connection: Connection, presented: Presented, chain: ChainOutcome | None) -> bool:
-    """Whether the certificate, its key, or a certificate or key above it was revoked here."""
+    What was sent counts as much as the path that was verified, which holds the anchor that is not sent. A sent
+    certificate whose key cannot be read may be a revoked one: where anything was revoked at all, it counts as one.
+    """
+    if connection.execute("SELECT 1 FROM revocation LIMIT 1").fetchone() is None:
+        return ""
     leaf = presented.leaf
-    suspects = [leaf.fingerprint, leaf.spki, *(Fingerprint.of(sent) for sent in presented.chain[1:])]
-    return is_revoked(connection, suspects + (sorted(chain.issuers) if chain else []))
+    above = [Fingerprint.of(sent) for sent in presented.chain[1:]] + (
+        sorted(chain.path | chain.issuers) if chain else []
+    )
+    try:
+        above += [spki_of(sent) for sent in presented.chain[1:]]
+    except BadCertificate as error:
+        return (
+            f"a certificate that was sent with it cannot be read ({error.why}), so it may be one that was revoked here"
+        )
+    own = {leaf.fingerprint: "the certificate", leaf.spki: "its key"}
+    suspects = list(dict.fromkeys([*own, *above]))
+    marks = ", ".join("?" * len(suspects))
+    query = f"SELECT * FROM revocation WHERE fingerprint IN ({marks}) LIMIT 1"  # noqa: S608  # question marks
+    found = connection.execute(query, [each.digest for each in suspects]).fetchone()
+    if found is None:
+        return ""
+    fingerprint, when, who, why = Fingerprint(found[0]), rows.from_us(found[1]), found[2], found[3]
+    what = own.get(fingerprint, "a CA above it")
+    said = f": {printable(why)}" if why else ""
+    return f"{what}, {fingerprint}, was revoked here by {printable(who)} on {when:%Y-%m-%d}{said}"
 
 
 def gather(
@@ -76,8 +96,10 @@ def gather(
     vouched = entry is not None and any(
         pin.evidence in (Evidence.VALID_CHAIN, Evidence.PINNED_ISSUER) for pin in entry.pins
     )
+    revocation = any_revoked(connection, presented, chain)
     return Facts(
-        revoked=any_revoked(connection, presented, chain),
+        revoked=bool(revocation),
+        revocation=revocation,
         holders=holders(connection, leaf.spki, but=endpoint),
         old=old,
         old_chain_valid=vouched or (old is not None and not old.self_issued and leaf.self_issued),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from troth.model.entry import Entry, Policy
+from troth.model.endpoint import Endpoint
+from troth.model.entry import DEFAULT_DOMAIN, Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
 from troth.store.listing import Listed, listing
@@ -16,11 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from troth.model.certificate import CertificateView
-    from troth.model.endpoint import Endpoint
     from troth.store.engine import Connection, Engine
 
 Clock = Callable[[], datetime]
 _RECORDS = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq"
+
+_HINTS = """
+SELECT h.host, h.port, h.subject, h.source, h.added_at FROM hint h
+WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.host = h.host AND e.port = h.port
+                  AND (e.presented IS NOT NULL OR EXISTS (SELECT 1 FROM pin p WHERE p.entry = e.id)))
+ORDER BY h.host, h.port
+"""
 
 
 class Reader:
@@ -106,7 +114,7 @@ class Reader:
     def policy(self, endpoint: Endpoint, domain: str) -> tuple[Policy, Entry | None]:
         """Give the policy in force at an endpoint, and its entry; `domain` counts for strangers only."""
         with self.reading() as connection:
-            entry = rows.select_entry(connection, endpoint)
+            entry = as_met(rows.select_entry(connection, endpoint), domain)
             return self._in_force(connection, entry, domain), entry
 
     def hint(self, endpoint: Endpoint) -> tuple[str, str] | None:
@@ -116,6 +124,15 @@ class Reader:
                 "SELECT subject, source FROM hint WHERE host = ? AND port = ?", (endpoint.host, endpoint.port)
             ).fetchone()
             return found
+
+    def open_hints(self) -> list[tuple[Endpoint, str, str, datetime]]:
+        """Read the hints of hosts that nothing is on record about: place, subject, the list's name, when it came."""
+        with self.reading() as connection:
+            found = connection.execute(_HINTS).fetchall()
+            return [
+                (Endpoint(host, port), subject, source, rows.from_us(at) or self.now())
+                for host, port, subject, source, at in found
+            ]
 
     def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
         """Read what was revoked: fingerprint, when, by whom, why."""
@@ -141,6 +158,13 @@ class Reader:
     def reading(self) -> AbstractContextManager[Connection]:
         """Give a connection for reading; inside this thread's transaction, the transaction's own."""
         return self._engine.reading()
+
+
+def as_met(entry: Entry | None, domain: str) -> Entry | None:
+    """Give an entry as it is met by a caller who asks for `domain`: settings alone make no record, and fix no domain."""
+    if entry is None or entry.recorded or domain in (entry.domain, DEFAULT_DOMAIN):
+        return entry
+    return replace(entry, domain=domain)
 
 
 def _record(row: tuple[Any, ...]) -> journal.Record:

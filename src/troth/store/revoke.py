@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from troth.model.entry import Entry, PinState
+from troth.model.entry import Entry, PinKind, PinState
 from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 
@@ -41,24 +41,27 @@ def revoke(
     bearers = {Fingerprint(row[0]) for row in kept} | {fingerprint}
     touched = list(rows.select_entries(connection, _TOUCHED, (fingerprint.digest,)))
     for entry in touched:
-        store.rewrite(connection, "revoke", entry, without(entry, fingerprint, bearers))
+        changed = without(entry, bearers)
+        if changed != entry:  # a certificate and its key are revoked one after the other
+            store.rewrite(connection, "revoke", entry, changed, {"revoked": str(fingerprint), "reason": reason})
     return tuple(entry.endpoint for entry in touched)
 
 
-def without(entry: Entry, fingerprint: Fingerprint, bearers: set[Fingerprint]) -> Entry:
-    """Revoke the pins that hold on to a fingerprint, or to a certificate that bears the key.
+def without(entry: Entry, bearers: set[Fingerprint]) -> Entry:
+    """Revoke the pins that hold on to any of these: what was revoked, and the certificates that bear it if it is a key.
 
-    `presented` is cleared as well, so that the next decision asks every question anew.
+    An issuer pin is revoked with its CA's key, and with the CA certificate that it was taken from. `presented` stays:
+    a host that was met once is no stranger, also where no pin is left.
     """
     pins = tuple(
         replace(pin, state=PinState.REVOKED)
-        if pin.fingerprint in bearers or (pin.fingerprint == fingerprint or _bears(pin.certificate, bearers, pin.kind))
+        if pin.fingerprint in bearers or _bears(pin.certificate, bearers, pin.kind)
         else pin
         for pin in entry.pins
     )
-    return replace(entry, pins=pins, presented=None)
+    return replace(entry, pins=pins)
 
 
-def _bears(certificate: Fingerprint | None, bearers: set[Fingerprint], kind: str) -> bool:
+def _bears(certificate: Fingerprint | None, bearers: set[Fingerprint], kind: PinKind) -> bool:
     # A key pin outlives one of its certificates; revoking that certificate alone does not revoke the key.
-    return kind == "certificate" and certificate in bearers
+    return kind is not PinKind.KEY and certificate in bearers

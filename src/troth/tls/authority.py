@@ -10,7 +10,7 @@ from troth.errors import BadCertificate
 from troth.model.certificate import CertificateView
 from troth.model.entry import CheckMode, Entry, PinKind, PinState, Policy
 from troth.tls.base import anchor, client_context, peer_chain
-from troth.trust.verdict import ChainOutcome
+from troth.trust.verdict import ChainFault, ChainOutcome
 
 if TYPE_CHECKING:
     from troth.store.protocol import TrustStore
@@ -65,7 +65,8 @@ def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
     if not views:
         return ChainOutcome(valid=False, reason="no chain was verified")
     issuers = frozenset(view.spki for view in views[1:] or views)
-    return ChainOutcome(valid=True, issuers=issuers, reason=f"the chain leads to {views[-1].subject}")
+    named = frozenset(each for view in views for each in (view.fingerprint, view.spki))
+    return ChainOutcome(valid=True, issuers=issuers, path=named, reason=f"the chain leads to {views[-1].subject}")
 
 
 def with_revocation(
@@ -84,4 +85,10 @@ def with_revocation(
     asked = replace(target, timeout_s=target.timeout_s / 2)
     staple = (lambda: stapling.stapled(asked)) if stapling.available() else None
     reason = check_path(path, settings=settings, now=store.now(), staple=staple, permit=target.permit)
-    return ChainOutcome(valid=False, reason=reason) if reason else found
+    if not reason:
+        return found
+    # A subject begins with a type and "=", so it cannot be taken for these words.
+    unknown = reason.startswith(("it cannot be told", "the revocation of"))
+    return ChainOutcome(
+        valid=False, reason=reason, fault=ChainFault.UNANSWERED if unknown else ChainFault.REVOKED, path=found.path
+    )

@@ -12,7 +12,7 @@ from troth.model.entry import DEFAULT_DOMAIN, CheckMode, Entry, EntryState, Pin,
 from troth.tls.deadline import Deadline
 from troth.tls.probe import Target, probe
 from troth.trust.decide import holds
-from troth.trust.verdict import ChainOutcome, Decision, Presented
+from troth.trust.verdict import ChainFault, ChainOutcome, Decision, Presented
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,9 @@ def _verified(
         presented, seen = probe(target, context=context)
     except ssl.SSLCertVerificationError as error:
         presented, _ = probe(replace(target, timeout_s=whole()))
-        return presented, ChainOutcome(valid=False, reason=chain_reason(error, target.verified_name))
+        return presented, ChainOutcome(
+            valid=False, reason=chain_reason(error, target.verified_name), fault=chain_fault(error)
+        )
     found = outcome(seen.path)
     # What the handshake left of the limit is all that questions about revocation may take.
     left = replace(target, timeout_s=whole())
@@ -92,6 +94,13 @@ def chain_reason(error: ssl.SSLCertVerificationError, name: str) -> str:
     if error.verify_code in (62, 64):
         return f"the certificate is not for the name {name}"
     return text.rstrip(".")
+
+
+def chain_fault(error: ssl.SSLCertVerificationError) -> ChainFault:
+    """Tell what kind of failure it is, by OpenSSL's code (X509_V_ERR_*)."""
+    if error.verify_code in (62, 63, 64):
+        return ChainFault.NAME
+    return ChainFault.DATES if error.verify_code in (9, 10, 13, 14) else ChainFault.UNTRUSTED
 
 
 def _issuers(entry: Entry) -> list[Pin]:

@@ -49,22 +49,37 @@ def held_by(view: CertificateView, kind: PinKind) -> Fingerprint:
 
 
 def add_pin(entry: Entry, pin: Pin) -> Entry:
-    """Trust one more thing at an endpoint: a member of a cluster, an RSA certificate beside an ECDSA one."""
+    """Trust one more thing at an endpoint: a member of a cluster, an RSA certificate beside an ECDSA one.
+
+    What is current already stays as it is: when it was first seen, and on what grounds it is trusted.
+    """
     _require_unrevoked(entry, pin.fingerprint)
-    kept = [old for old in entry.pins if old.state is not PinState.QUARANTINED]
-    return replace(entry, pins=tuple(kept), state=EntryState.ACTIVE, rejected=None, rejected_at=None).with_pin(pin)
+    kept = tuple(old for old in entry.pins if old.state is not PinState.QUARANTINED)
+    settled = replace(entry, pins=kept, state=EntryState.ACTIVE, rejected=None, rejected_at=None)
+    return _again(settled, pin) or settled.with_pin(pin)
 
 
 def swap(entry: Entry, pin: Pin) -> Entry:
-    """Trust this in place of all that is current and announced; the old pins retire."""
+    """Trust this in place of all that is current and announced; the old pins retire, and what is the same stays."""
     _require_unrevoked(entry, pin.fingerprint)
     retired = [
-        replace(old, state=PinState.RETIRED) if old.state in (PinState.CURRENT, PinState.NEXT) else old
+        replace(old, state=PinState.RETIRED)
+        if old.state in (PinState.CURRENT, PinState.NEXT) and not (old.state is PinState.CURRENT and old.same_as(pin))
+        else old
         for old in entry.pins
         if old.state is not PinState.QUARANTINED
     ]
     settled = replace(entry, pins=tuple(retired), state=EntryState.ACTIVE, rejected=None, rejected_at=None)
-    return replace(settled.with_pin(pin), presented=pin.certificate)
+    return replace(_again(settled, pin) or settled.with_pin(pin), presented=pin.certificate)
+
+
+def _again(entry: Entry, pin: Pin) -> Entry | None:
+    """Give the entry in which a pin that is current already knows what is new of it; None if it is not current."""
+    known = next((old for old in entry.current if old.same_as(pin)), None)
+    if known is None:
+        return None
+    told = replace(known, certificate=pin.certificate or known.certificate, last_seen=pin.last_seen or known.last_seen)
+    return replace(entry, pins=tuple(told if old is known else old for old in entry.pins))
 
 
 def approve(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.model.entry import Entry, PinKind, PinState
-from troth.trust.verdict import ChangeClass, Decision, Verdict
+from troth.model.entry import Entry, Pin, PinKind, PinState
+from troth.trust.verdict import ChainFault, ChangeClass, Decision, Verdict
+from troth.trust.weakness import weaknesses
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+_SHOWN_NAMES = 10
+KEY_FINGERPRINT = "openssl x509 -in FILE -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256"
 
 CLASSES: dict[ChangeClass, str] = {
     ChangeClass.NOT_EXPECTED: "It is not the certificate whose fingerprint was expected.",
@@ -20,6 +24,18 @@ CLASSES: dict[ChangeClass, str] = {
     ChangeClass.SAME_ISSUER: "Both name the same issuer: a renewal with a new key looks like this; but a name proves nothing.",
     ChangeClass.SELF_SIGNED_REPLACED: "Both are self-signed: a new CSR or a redeployed host looks like this, and so does an impostor.",
     ChangeClass.DIFFERENT_ISSUER: "Another issuer signed it.",
+    ChangeClass.WRONG_NAME: "It is for another name than this host's: another host's certificate, or the wrong server name.",
+    ChangeClass.OUTSIDE_DATES: "Now is outside its dates, or those of its CA, so the CA on record does not vouch for it.",
+    ChangeClass.UNKNOWN: "Of the one on record nothing but the fingerprint is known, so what differs cannot be said.",
+}
+
+# How a chain that is not valid is said, for each kind of failure: they have different remedies.
+_CHAIN: dict[ChainFault, str] = {
+    ChainFault.UNTRUSTED: "{at} presented a certificate that no trusted CA vouches for",
+    ChainFault.NAME: "{at} presented a certificate for another name",
+    ChainFault.DATES: "{at} presented a certificate whose chain is outside its dates",
+    ChainFault.REVOKED: "{at} presented a certificate that its CA has revoked",
+    ChainFault.UNANSWERED: "{at} presented a certificate of which it cannot be told whether its CA has revoked it",
 }
 
 _WHAT: dict[Verdict, str] = {
@@ -36,17 +52,24 @@ _WHAT: dict[Verdict, str] = {
 }
 
 
+_BY_CHAIN = frozenset({ChangeClass.CA_DOWNGRADED, ChangeClass.WRONG_NAME, ChangeClass.OUTSIDE_DATES})
+
+
 def headline(decision: Decision) -> str:
     """Say what happened, in one sentence."""
     if decision.verdict is Verdict.CHANGED and decision.change is ChangeClass.NOT_EXPECTED:
         return f"{decision.endpoint} did not present the expected certificate."
+    if decision.verdict is Verdict.INVALID_CHAIN:
+        return _CHAIN[_fault(decision)].format(at=decision.endpoint) + "."
+    if decision.verdict is Verdict.EXPIRED and (decision.entry is None or not decision.entry.recorded):
+        return f"{decision.endpoint} is new, and its certificate is outside its dates."
     return _WHAT[decision.verdict].format(at=decision.endpoint) + "."
 
 
 def reason(decision: Decision) -> str:
     """Say why, in one sentence."""
     chain = decision.facts.chain
-    if decision.change is ChangeClass.CA_DOWNGRADED and chain is not None:
+    if decision.change in _BY_CHAIN and chain is not None and not chain.valid:
         return f"The CA on record does not vouch for it: {chain.reason or 'the chain is not valid'}."
     if decision.verdict is Verdict.CHANGED and decision.change is not None:
         return CLASSES[decision.change]
@@ -54,36 +77,81 @@ def reason(decision: Decision) -> str:
 
 
 def pinned_fingerprints(entry: Entry | None) -> tuple[str, ...]:
-    """Give what is on record as current, as text with its kind where that is not a certificate."""
+    """Give what is on record as current, as text with its kind where that is not a certificate.
+
+    Where nothing is current, what was trusted or is announced is given, with its state.
+    """
     if entry is None:
         return ()
-    return tuple(
-        str(pin.fingerprint) if pin.kind is PinKind.CERTIFICATE else f"{pin.fingerprint} ({pin.kind})"
-        for pin in entry.current
-    )
+    if entry.current:
+        return tuple(_pin_text(pin) for pin in entry.current)
+    others = entry.having(PinState.NEXT, PinState.REVOKED, PinState.RETIRED)
+    if not others and entry.presented is not None:
+        return (f"{entry.presented} (trusted for its chain)",)
+    return tuple(_pin_text(pin) for pin in others)
+
+
+def _pin_text(pin: Pin) -> str:
+    words = [pin.kind.value] if pin.kind is not PinKind.CERTIFICATE else []
+    words += [pin.state.value] if pin.state is not PinState.CURRENT else []
+    return f"{pin.fingerprint} ({', '.join(words)})" if words else str(pin.fingerprint)
 
 
 def next_command(decision: Decision) -> str:
     """Give the command that comes next; empty if there is nothing to do."""
-    target = name_of(decision)
-    if decision.verdict is Verdict.CHANGED:
+    target, verdict = name_of(decision), decision.verdict
+    replaced = f"troth replace {target}{_server_name(decision)} --expect FINGERPRINT"
+    if verdict is Verdict.CHANGED:
         if decision.change is ChangeClass.NOT_EXPECTED:
-            return f"troth show {target}"
-        if decision.change is ChangeClass.SAME_KEY and not _has_key_pin(decision):
-            return f"troth policy set {target} --pin key"
-        return f"troth replace {target} --expect FINGERPRINT"
-    if decision.verdict is Verdict.UNAPPROVED:
+            stranger = decision.entry is None or not decision.entry.recorded
+            checked = f"troth check {target}{_server_name(decision)} --expect FINGERPRINT"
+            return checked if stranger else f"troth show {target}"
+        if decision.change is ChangeClass.SAME_KEY and decision.policy.pin is not PinKind.KEY:
+            return f"{replaced}; or, to accept every certificate with this key: troth policy set {target} --pin key"
+        return replaced
+    if verdict is Verdict.UNAPPROVED:
         return f"troth approve {target} --expect FINGERPRINT"
-    if decision.verdict is Verdict.EXPIRED:
-        return f"troth policy set {target} --expired accept"
-    if decision.verdict is Verdict.REVOKED:
-        return f"troth replace {target} --expect FINGERPRINT, once the host has a new key"
-    if decision.verdict is Verdict.INVALID_CHAIN:
+    if verdict is Verdict.EXPIRED:
         return (
-            "ncs certvalidation trusted-ca-store importcacert, to trust its CA;"
-            f" or troth policy set {target} trust-on-first-use, to hold on to the host without one"
+            f"troth check {target}{_server_name(decision)}, once the host has a certificate that is in date;"
+            f" or, if its date does not matter: troth policy set {target} --expired accept"
         )
-    return ""
+    if verdict is Verdict.REVOKED:
+        return f"{replaced}, once the host has a new key"
+    return _next_for_chain(decision, target) if verdict is Verdict.INVALID_CHAIN else ""
+
+
+def _next_for_chain(decision: Decision, target: str) -> str:
+    domain = decision.domain or "DOMAIN"
+    again = f"troth check {target}{_server_name(decision)}"
+    fault = _fault(decision)
+    if fault is ChainFault.NAME:
+        return f"troth check {target} --server-name NAME, with the name that you know the host by and that it has"
+    if fault is ChainFault.DATES:
+        return f"{again}, once the host has a certificate, and a chain, that is in date"
+    if fault is ChainFault.REVOKED:
+        return f"{again}, once the host has a new certificate"
+    if fault is ChainFault.UNANSWERED:
+        return (
+            f"{again}, once its CA's responder can be reached from here;"
+            f" or, if it never can: troth policy set {domain} --revocation prefer"
+        )
+    return (
+        "ncs certvalidation trusted-ca-store importcacert alias ALIAS repository defaultRepo FILE truststore"
+        f" {domain}, to trust its CA;"
+        f" or troth policy set {target} trust-on-first-use, to hold on to the host without one"
+    )
+
+
+def _fault(decision: Decision) -> ChainFault:
+    chain = decision.facts.chain
+    return (chain.fault if chain else None) or ChainFault.UNTRUSTED
+
+
+def chain_fault(decision: Decision) -> str | None:
+    """Give the kind of a chain's failure, as a stable word; None where no chain failed."""
+    chain = decision.facts.chain
+    return None if chain is None or chain.valid else _fault(decision).value
 
 
 def advice(decision: Decision) -> str:
@@ -93,10 +161,18 @@ def advice(decision: Decision) -> str:
             "Ask the host's administrator for its fingerprint, or read it on the host's own console; never take it"
             " from this message. Then give it as FINGERPRINT."
         )
+        if decision.policy.pin is PinKind.KEY:
+            asked += f" (That of its key will do: {KEY_FINGERPRINT})"
         if decision.verdict is Verdict.CHANGED:
             asked += f" (For one more member of a cluster: troth pin {name_of(decision)} --expect FINGERPRINT)"
         return asked
     return ""
+
+
+def warnings(decision: Decision) -> tuple[str, ...]:
+    """Say what is wrong with a certificate whatever the verdict: dates that now is outside of, weak keys."""
+    weak = decision.facts.weaknesses or tuple(each.text for each in weaknesses(decision.presented.leaf))
+    return ((decision.outside,) if decision.outside else ()) + weak
 
 
 def lines(decision: Decision) -> list[tuple[str, str]]:
@@ -113,7 +189,10 @@ def lines(decision: Decision) -> list[tuple[str, str]]:
         found.append(("last seen", moment(entry.last_seen)))
     found.append(("subject", leaf.subject or "(empty)"))
     found.append(("issuer", "itself" if leaf.self_issued else leaf.issuer))
+    found.append(("names", ", ".join(leaf.san[:_SHOWN_NAMES]) or "(none)"))
     found.append(("valid", f"{moment(leaf.not_before)} to {moment(leaf.not_after)}"))
+    if decision.outside:
+        found.append(("dates", decision.outside))
     if facts.holders:
         found.append(("also at", ", ".join(str(each) for each in facts.holders)))
     found += [("weak", text) for text in facts.weaknesses]
@@ -135,6 +214,13 @@ def log_line(decision: Decision) -> str:
     )
 
 
+def _server_name(decision: Decision) -> str:
+    """Give the option for the server name that was sent, where a command would not know it by itself."""
+    name = decision.presented.server_name
+    known = decision.entry is not None and decision.entry.server_name == name
+    return f" --server-name {name}" if name and not known else ""
+
+
 def name_of(decision: Decision) -> str:
     """Name the endpoint as commands take it."""
     endpoint = decision.endpoint
@@ -150,7 +236,3 @@ def first_seen(entry: Entry) -> datetime | None:
 def moment(value: datetime | None) -> str:
     """Give a time as RFC 3339 in UTC, to the second."""
     return value.replace(tzinfo=None).isoformat(timespec="seconds") + "Z" if value else "unknown"
-
-
-def _has_key_pin(decision: Decision) -> bool:
-    return decision.policy.pin is PinKind.KEY

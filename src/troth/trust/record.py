@@ -26,9 +26,9 @@ def after(decision: Decision, *, now: datetime, actor: str, domain: str) -> Entr
     """
     if decision.verdict is Verdict.UNCHECKED:
         return None
-    entry = decision.entry or Entry(
-        endpoint=decision.endpoint, domain=domain, created_at=now, server_name=decision.presented.server_name
-    )
+    entry = decision.entry or Entry(endpoint=decision.endpoint, domain=domain, created_at=now)
+    if not entry.recorded and decision.presented.server_name:
+        entry = replace(entry, server_name=decision.presented.server_name)
     if decision.verdict is Verdict.UNAPPROVED:
         return _quarantine(entry, decision, now=now, actor=actor)
     if not decision.verdict.accepts:
@@ -36,10 +36,32 @@ def after(decision: Decision, *, now: datetime, actor: str, domain: str) -> Entr
     if decision.verdict is Verdict.FIRST_USE:
         return _seen(_learn(entry, decision, now=now, actor=actor), decision.presented, now)
     if decision.verdict is Verdict.PROMOTED and decision.pin is not None:
-        return _seen(promote(entry, decision.pin, now=now), decision.presented, now)
-    if _is_fresh(entry, decision, now):
+        return _seen(_settle(promote(entry, decision.pin, now=now), decision), decision.presented, now)
+    if decision.verdict is Verdict.MATCH and decision.pin is None and decision.policy.mode is not CheckMode.CA:
+        return _seen(_hold(entry, decision, now=now, actor=actor), decision.presented, now)
+    settled = _settle(entry, decision)
+    if settled is entry and _is_fresh(entry, decision, now):
         return None
-    return _seen(entry, decision.presented, now)
+    return _seen(settled, decision.presented, now)
+
+
+def _hold(entry: Entry, decision: Decision, *, now: datetime, actor: str) -> Entry:
+    """Pin what was trusted for its chain, now that pins are asked."""
+    held = pin_for(decision.presented, decision.policy, now=now, actor=actor, evidence=Evidence.VALID_CHAIN)
+    return entry.with_pin(held)
+
+
+def _settle(entry: Entry, decision: Decision) -> Entry:
+    """Make a pin of a fingerprint that turned out to be the key's into one of the kind that the policy asks for."""
+    pin, leaf = decision.pin, decision.presented.leaf
+    if pin is None or pin.kind is not PinKind.CERTIFICATE or pin.fingerprint == leaf.fingerprint:
+        return entry
+    kind = PinKind.KEY if decision.policy.pin is PinKind.KEY else PinKind.CERTIFICATE
+    fingerprint = leaf.spki if kind is PinKind.KEY else leaf.fingerprint
+    found = next(old for old in entry.pins if old.same_as(pin))
+    known = replace(found, kind=kind, fingerprint=fingerprint, certificate=leaf.fingerprint)
+    pins = [known if old is found else old for old in entry.pins if old is found or not old.same_as(known)]
+    return replace(entry, pins=tuple(pins))
 
 
 def promote(entry: Entry, pin: Pin, *, now: datetime) -> Entry:
@@ -71,11 +93,11 @@ def pin_for(presented: Presented, policy: Policy, *, now: datetime, actor: str, 
 
 
 def _learn(entry: Entry, decision: Decision, *, now: datetime, actor: str) -> Entry:
+    kept = [pin for pin in entry.pins if pin.state is not PinState.QUARANTINED]
     if decision.policy.mode is CheckMode.CA:
-        return replace(entry, state=EntryState.ACTIVE)
+        return replace(entry, pins=tuple(kept), state=EntryState.ACTIVE)
     evidence = Evidence.EXPECTED if decision.facts.expect else Evidence.FIRST_USE
     fresh = pin_for(decision.presented, decision.policy, now=now, actor=actor, evidence=evidence)
-    kept = [pin for pin in entry.pins if pin.state is not PinState.QUARANTINED]
     return replace(entry, pins=tuple(kept), state=EntryState.ACTIVE).with_pin(fresh)
 
 

@@ -23,6 +23,7 @@ def document(decision: Decision) -> dict[str, object]:
         "verdict": decision.verdict.value,
         "trusted": decision.trusted,
         "class": decision.change.value if decision.change else None,
+        "chain_fault": explain.chain_fault(decision),
         "why": explain.reason(decision),
         "presented": {
             "fingerprint": str(leaf.fingerprint),
@@ -51,7 +52,7 @@ def document(decision: Decision) -> dict[str, object]:
         "diff": [{"field": each.field, "old": each.old, "new": each.new} for each in decision.diff],
         "same_key": _same_key(decision),
         "also_at": [str(each) for each in decision.facts.holders],
-        "warnings": list(decision.facts.weaknesses),
+        "warnings": list(explain.warnings(decision)),
         "next_command": explain.next_command(decision) or None,
     }
 
@@ -96,4 +97,6 @@ def _why(decision: Decision) -> str:
 
 def _same_key(decision: Decision) -> bool | None:
     old = decision.facts.old
+    if decision.verdict is Verdict.MATCH:
+        return True
     return None if old is None else old.spki == decision.presented.leaf.spki

@@ -45,9 +45,22 @@ class ChangeClass(StrEnum):
     WEAK_KEY = "default-or-weak-key"
     SAME_KEY = "same-key"
     CA_DOWNGRADED = "ca-valid-downgraded"
+    WRONG_NAME = "wrong-name"
+    OUTSIDE_DATES = "outside-dates"
     SAME_ISSUER = "same-issuer"
     SELF_SIGNED_REPLACED = "self-signed-replaced"
     DIFFERENT_ISSUER = "different-issuer"
+    UNKNOWN = "nothing-to-compare"
+
+
+class ChainFault(StrEnum):
+    """Why a chain is not valid; each has its own remedy."""
+
+    UNTRUSTED = "untrusted-ca"
+    NAME = "wrong-name"
+    DATES = "outside-dates"
+    REVOKED = "revoked-by-ca"
+    UNANSWERED = "revocation-unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +91,16 @@ class ChainOutcome:
         valid: Whether it was.
         reason: What was wrong, or which CA it led to; a sentence for an administrator.
         issuers: SHA-256 of the keys (SPKI) of the CAs on the verified path.
+        path: SHA-256 of every certificate on the verified path, the anchor too, and of every key in them: what a
+            revocation may name.
+        fault: What kind of failure it was, if it was one.
     """
 
     valid: bool
     reason: str = ""
     issuers: frozenset[Fingerprint] = frozenset()
+    path: frozenset[Fingerprint] = frozenset()
+    fault: ChainFault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +108,8 @@ class Facts:
     """What the store and the connection know besides the entry.
 
     Args:
-        revoked: Whether the certificate, its key, or a CA on its path was revoked here.
+        revoked: Whether the certificate, its key, or a CA on its path was revoked here, or that cannot be told.
+        revocation: What was revoked, when, by whom and why, in words; empty if that is not known.
         holders: Other endpoints that are on record with the same key.
         old: The certificate on record that the presented one is compared with.
         old_chain_valid: Whether the old one had a chain that a CA store accepted.
@@ -100,6 +119,7 @@ class Facts:
     """
 
     revoked: bool = False
+    revocation: str = ""
     holders: tuple[Endpoint, ...] = ()
     old: CertificateView | None = None
     old_chain_valid: bool = False
@@ -133,6 +153,8 @@ class Decision:
         change: What the change looks like, for a `changed` verdict.
         diff: The fields that differ, for a `changed` or `renewed` verdict.
         why: One sentence: what the verdict rests on.
+        domain: The domain whose policy is in force; empty if that is not known.
+        outside: How now is outside the certificate's dates, in words; empty if it is not.
     """
 
     endpoint: Endpoint
@@ -146,6 +168,8 @@ class Decision:
     change: ChangeClass | None = None
     diff: tuple[FieldDiff, ...] = ()
     why: str = ""
+    outside: str = ""
+    domain: str = ""
 
     def __repr__(self) -> str:
         """Say the verdict, not the bytes of every certificate that led to it."""
