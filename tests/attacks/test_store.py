@@ -405,7 +405,6 @@ def test_threat_25_the_command_learns_nothing_from_a_lost_store(record: Record, 
 # Threat 9, at the store: a token that is never stale
 
 
-@pytest.mark.xfail(strict=True, reason="after `close()` the store's version is read from the shared memory of before")
 def test_threat_9_a_store_that_was_closed_and_used_again_sees_changes(record: Record, store: SqliteStore) -> None:
     """Threat 9: a program that closes its thread's connection and goes on still sees what another process withdraws."""
     server = record(protocol="echo", ask=False)

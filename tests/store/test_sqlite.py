@@ -358,3 +358,47 @@ def test_quarantine_and_deletion_are_states_not_absences(store: SqliteStore) -> 
     assert gone.having(PinState.RETIRED)
     assert store.listing() == []
     assert len(store.listing(deleted=True)) == 1
+
+
+def test_a_version_never_comes_back(store: SqliteStore, path: Path) -> None:
+    """Threat 9: a change that was made while nobody here had the store open is another version, also in another thread."""
+    store.judge(HOST, presented("a"))
+    seen = []
+
+    def look() -> None:
+        seen.append(store.version())
+        store.close()
+
+    for name in ("b", "c", "d"):
+        thread = threading.Thread(target=look)
+        store.close()
+        thread.start()
+        thread.join()
+        with open_store(path) as other:
+            other.judge(Endpoint("ise.example.com", 8443), presented(name))
+        look()
+    assert len(set(seen)) == len(seen) == 6
+
+
+def test_opening_again_and_again_uses_nothing_up(path: Path) -> None:
+    """A program that opens the store for each request runs out of nothing."""
+
+    def once() -> int:
+        with open_store(path) as store:
+            store.version()
+        return len(os.listdir("/proc/self/fd"))
+
+    once()
+    assert once() == once() == once()
+
+
+def test_a_look_in_one_thread_breaks_no_lock_of_another(store: SqliteStore, path: Path) -> None:
+    """Threat 29: the first look of a thread leaves the locks of the process alone: POSIX ties them to every handle."""
+    store.version()
+    with store.transaction():
+        thread = threading.Thread(target=store.version)
+        thread.start()
+        thread.join()
+        code = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "database is locked" in found.stderr

@@ -7,13 +7,14 @@ Each thread has a connection of its own, and so has each process after a fork. D
 from __future__ import annotations
 
 import fcntl
+import itertools
 import mmap
 import os
 import sqlite3
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from troth.errors.base import StoreRolledBack, StoreUnusable, StoreVanished, StoreVersion, TrothError
 from troth.store import paths, schema, witness
@@ -23,10 +24,22 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 60.0
 _ACCEPT = "troth journal accept"
-# A handle on the shared-memory file must never be closed: POSIX drops all of a process's locks on a file with the first
-# handle that is closed, and SQLite's own locks are among them (sqlite.org/howtocorrupt.html, section 2.2).
-_shared_memory: dict[tuple[int, int], mmap.mmap] = {}
-_shared_memory_lock = threading.Lock()
+
+
+class _Header(NamedTuple):
+    """The shared memory of a store, as this process has mapped it; no two of them have one serial."""
+
+    serial: bytes
+    handle: int
+    memory: mmap.mmap
+
+
+# A handle on the shared-memory file must not be closed while the file is in use: POSIX drops all of a process's locks on
+# a file with the first handle that is closed, and SQLite's own locks are among them (sqlite.org/howtocorrupt.html,
+# section 2.2).
+_mapped: dict[tuple[int, int], _Header] = {}
+_mapped_lock = threading.Lock()
+_serials = itertools.count()
 
 
 class Database:
@@ -82,16 +95,18 @@ class Database:
         held: tuple[int, sqlite3.Connection] | None = getattr(self._local, "held", None)
         if held is not None and held[0] == os.getpid():
             held[1].close()
-        self._local.held = None
+        # With its last connection, SQLite removes the shared memory: what is mapped of it tells no change any more.
+        self._local.held = self._local.header = None
 
     def version(self) -> bytes:
         """Give a token that differs after every commit of any process; it costs no system call but one `stat`.
 
-        It is the header of SQLite's WAL index (sqlite.org/walformat.html, section 2.1), which every commit changes.
+        It is the header of SQLite's WAL index (sqlite.org/walformat.html, section 2.1), which every commit changes. The
+        header of an index that was just made is always the same one, so the token also says which index it is.
         """
         self.require_same_file()
         header = self._header()
-        return header[:96]
+        return header.serial + header.memory[:96]
 
     def note(self, seq: int, digest: bytes, *, durable: bool = False) -> None:
         """Tell the witness how far the journal has come; to be called after the commit."""
@@ -144,8 +159,8 @@ class Database:
                 next_command=f"restore the newest copy; or, if you put this one back yourself: {_ACCEPT}",
             )
 
-    def _header(self) -> mmap.mmap:
-        held: mmap.mmap | None = getattr(self._local, "header", None)
+    def _header(self) -> _Header:
+        held: _Header | None = getattr(self._local, "header", None)
         if held is None or self._local.header_pid != os.getpid():
             self.connection().execute("SELECT 1 FROM meta").fetchone()
             held = _map(Path(f"{self.path}-shm"))
@@ -247,8 +262,20 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _map(path: Path) -> mmap.mmap:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    found = os.fstat(handle)
-    with _shared_memory_lock:
-        return _shared_memory.setdefault((found.st_dev, found.st_ino), mmap.mmap(handle, 4096, prot=mmap.PROT_READ))
+def _map(path: Path) -> _Header:
+    """Map the shared memory, once for the process; the caller has a connection open that uses it."""
+    with _mapped_lock:
+        place = _place(os.stat(path))
+        if place not in _mapped:
+            for gone in [each for each, held in _mapped.items() if not os.fstat(held.handle).st_nlink]:
+                # SQLite removed it, so nobody has a lock on it. Threads that have it mapped keep it mapped.
+                os.close(_mapped.pop(gone).handle)
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            place = _place(os.fstat(handle))
+            memory = mmap.mmap(handle, 4096, prot=mmap.PROT_READ)
+            _mapped[place] = _Header(next(_serials).to_bytes(8), handle, memory)
+        return _mapped[place]
+
+
+def _place(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
