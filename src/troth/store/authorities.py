@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
 from troth.model.certificate import CertificateView
+from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 from troth.store.connection import map_errors
 
@@ -30,6 +31,19 @@ class Authority:
     view: CertificateView
     added_at: datetime
     added_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouching:
+    """Whose word counts in a domain.
+
+    Args:
+        kept: SHA-256 of the certificates of the CAs in the domain's store.
+        system: Whether the operating system's CAs count too.
+    """
+
+    kept: frozenset[Fingerprint]
+    system: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,13 @@ def authorities(store: SqliteStore, domain: str) -> tuple[Authority, ...]:
         )
         for alias, data, at, who in found
     )
+
+
+def vouching(store: SqliteStore, domain: str) -> Vouching:
+    """Read whose word counts in a domain; no certificate is read for it."""
+    with _reading(store) as connection:
+        found = connection.execute("SELECT certificate FROM authority WHERE domain = ?", (domain,)).fetchall()
+    return Vouching(kept=frozenset(Fingerprint(digest) for (digest,) in found), system=follows_system(store, domain))
 
 
 def add_authority(store: SqliteStore, domain: str, alias: str, view: CertificateView) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from troth.model.endpoint import Endpoint
     from troth.model.fingerprint import Fingerprint
+    from troth.store.authorities import Vouching
     from troth.store.sqlite import SqliteStore
     from troth.tls.guard import Connection
 
@@ -37,23 +38,34 @@ class Trust:
         change: The number of the last change of trust.
         policy: The policy in force at the endpoint.
         entry: The entry; None for a stranger.
+        vouching: Whose word counts, in mode `ca`; None in every other.
     """
 
     version: bytes
     change: int
     policy: Policy
     entry: Entry | None
+    vouching: Vouching | None = None
 
     @classmethod
     def read(cls, store: SqliteStore, endpoint: Endpoint, domain: str) -> Trust:
         """Read it; the token first, so that a change in between is seen the next time."""
         version, change = store.version(), store.last_change()
         policy, entry = store.policy(endpoint, domain)
-        return cls(version=version, change=change, policy=policy, entry=entry)
+        found = None
+        if policy.mode is CheckMode.CA:
+            from troth.store.authorities import vouching
+
+            found = vouching(store, entry.domain if entry else domain)
+        return cls(version=version, change=change, policy=policy, entry=entry, vouching=found)
 
     def says_the_same(self, other: Trust) -> bool:
         """Whether both say the same about trust; sightings do not matter."""
-        return self.policy == other.policy and _essence(self.entry) == _essence(other.entry)
+        return (
+            self.policy == other.policy
+            and self.vouching == other.vouching
+            and _essence(self.entry) == _essence(other.entry)
+        )
 
     @property
     def chained(self) -> bool:
@@ -147,7 +159,8 @@ class EndpointJudge:
         require_trusted(
             self._store.judge(self._endpoint, presented, domain=self._domain, chain=outcome, expect=self._expect)
         )
-        standing = Standing(trust=self._read(), presented=presented, chain=outcome)
+        # What changed since the context was made, in the middle of this decision too, counts at once.
+        standing = self.recheck(Standing(trust=self.trust, presented=presented, chain=outcome))
         self.last = standing.trust
         if leaf in self.anchors:
             self._sighted[leaf] = (moment, standing.trust.change, standing)
@@ -166,10 +179,13 @@ class EndpointJudge:
             return standing
         if self._store.last_change() == standing.trust.change:
             return replace(standing, trust=replace(standing.trust, version=version))
-        trust = self._read()
-        require_trusted(
-            self._store.review(self._endpoint, standing.presented, domain=self._domain, chain=standing.chain)
-        )
+        trust = Trust.read(self._store, self._endpoint, self._domain)
+        chain = standing.chain
+        if chain is not None and trust.vouching is not None:
+            from troth.tls.authority import still_vouched
+
+            chain = still_vouched(chain, standing.trust.vouching, trust.vouching)
+        require_trusted(self._store.review(self._endpoint, standing.presented, domain=self._domain, chain=chain))
         return replace(standing, trust=trust)
 
     def explain(self, error: ssl.SSLCertVerificationError, connection: Connection) -> ssl.SSLError:
@@ -188,9 +204,6 @@ class EndpointJudge:
         return CertificateChanged(
             f"{self._endpoint} presented another certificate than the one on record.", why=why, next_command=command
         )
-
-    def _read(self) -> Trust:
-        return Trust.read(self._store, self._endpoint, self._domain)
 
     def _presented(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection, *, proven: bool) -> Presented:
         address = ""

@@ -78,11 +78,13 @@ class ChainOutcome:
         valid: Whether it was.
         reason: What was wrong, or which CA it led to; a sentence for an administrator.
         issuers: SHA-256 of the keys (SPKI) of the CAs on the verified path.
+        anchor: SHA-256 of the certificate that the path ends at: the CA that is trusted.
     """
 
     valid: bool
     reason: str = ""
     issuers: frozenset[Fingerprint] = frozenset()
+    anchor: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
