@@ -339,18 +339,8 @@ def test_threat_10_what_a_pinned_ca_signed_is_not_the_pin(
     assert not any(visit.received for visit in server.settled(known))
 
 
-LEAKS = pytest.mark.xfail(
-    strict=True,
-    reason="a blocking socket gives the client's certificate to any leaf that a pinned CA certificate signed",
-)
-
-
 @each_version
-@pytest.mark.parametrize(
-    "way",
-    [pytest.param(by_socket, marks=LEAKS), pytest.param(by_late_socket, marks=LEAKS), by_asyncio],
-    ids=way_name,
-)
+@each_sending_way
 def test_threat_10_what_a_pinned_ca_signed_gets_no_client_certificate(
     way: Way, version: ssl.TLSVersion, record: Record, store: SqliteStore
 ) -> None:

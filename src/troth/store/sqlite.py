@@ -113,12 +113,18 @@ class SqliteStore(Reader):
             return decision
 
     def review(
-        self, endpoint: Endpoint, presented: Presented, *, domain: str = "system", chain: ChainOutcome | None = None
+        self,
+        endpoint: Endpoint,
+        presented: Presented,
+        *,
+        domain: str = "system",
+        chain: ChainOutcome | None = None,
+        expect: Fingerprint | None = None,
     ) -> Decision:
-        """Decide about what was presented before, and record nothing: does the record still bear the verdict?"""
+        """Decide as `judge` does, and record nothing: what would the verdict be, or does the record still bear it?"""
         with self.reading() as connection:
             entry = rows.select_entry(connection, endpoint)
-            facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=None)
+            facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=expect)
             return decide(endpoint, presented, entry, self._in_force(connection, entry, domain), self.now(), facts)
 
     def change(

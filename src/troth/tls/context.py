@@ -2,11 +2,12 @@
 
 It hands each connection to an inner context made for one endpoint and one version of its pins:
 
-* certificates on record, whose bytes are known: they are the only anchors, so OpenSSL itself refuses any other inside
-  the handshake, before a client certificate leaves; the leaf is compared once more afterwards;
-* first contact, key pins, fingerprints alone: the connection is guarded (see `guard`), and no client certificate is
-  loaded until the certificate that it would go to was judged in a probe of its own;
-* `ca` mode and issuer pins: OpenSSL verifies chain and name, then the record is asked.
+* certificates on record, whose bytes are known: for a socket they are the only anchors, so OpenSSL itself refuses any
+  other inside the handshake; the leaf is compared once more afterwards;
+* first contact, key pins, fingerprints alone, memory objects: the connection is guarded (see `guard`);
+* `ca` mode and issuer pins: OpenSSL verifies chain and name, then the record is asked;
+* with a client certificate, in each case: what answers the host is kept back until its certificate was judged, for a
+  socket by a `duct`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,11 @@ from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.entry import DEFAULT_DOMAIN, Expiry
 from troth.model.fingerprint import Fingerprint
 from troth.tls.base import anchor, client_context
-from troth.tls.check import check_target
-from troth.tls.guard import GuardedContext
+from troth.tls.guard import GuardedContext, GuardedObject
 from troth.tls.judging import EndpointJudge, Trust
-from troth.tls.probe import Target
 from troth.tls.settings import SettableContext, Settings
-from troth.trust.rejection import require_trusted
 
 if TYPE_CHECKING:
-
     from troth.store.sqlite import SqliteStore
 
 # A context per endpoint takes some 13 kB; a program that talks to more hosts than this makes the oldest anew.
@@ -168,8 +165,11 @@ class Context(SettableContext):
                 why="asyncio gives TLS no socket",
                 next_command="use Context(store, 'host:port'), or an adapter of troth.adapters",
             )
-        name = self._name_for(self._endpoint, _name(server_hostname))
-        inner = self._context_for(self._endpoint, sock=False, name=name)
+        try:
+            name = self._name_for(self._endpoint, _name(server_hostname))
+            inner = self._context_for(self._endpoint, sock=False, name=name)
+        except Exception as error:  # noqa: BLE001  # it is told by the handshake, which closes what the caller has open
+            return GuardedObject.refusing(error, incoming, outgoing)
         wrapped = ssl.SSLContext.wrap_bio(inner, incoming, outgoing, server_hostname=name)
         wrapped._outgoing = outgoing  # type: ignore[attr-defined]  # noqa: SLF001  # our own class
         return wrapped
@@ -207,7 +207,9 @@ class Context(SettableContext):
     # Inner contexts
 
     def _context_for(self, endpoint: Endpoint, *, sock: bool, name: str) -> GuardedContext:
-        held, state = self._inner.get((endpoint, sock, name)), self.settings.state
+        # With a client certificate, a socket keeps its answer back as a memory object does, and needs no anchor.
+        key = endpoint, sock and self.client is None, name
+        held, state = self._inner.get(key), self.settings.state
         if held is not None and held.settings == state:
             if held.trust.version == self._store.version():
                 return held.context
@@ -216,16 +218,12 @@ class Context(SettableContext):
                 held.trust = held.judge.trust = trust
                 return held.context
         trust = Trust.read(self._store, endpoint, self._domain)
-        anchors = trust.anchors(self._store)
-        if self.client is not None and sock and not anchors:
-            # OpenSSL sends it before we can look. So look first, each time, and accept only what was looked at.
-            trust, anchors = self._judge_beforehand(endpoint, name)
-            return self._make(endpoint, trust, anchors, state, sock=sock).context
-        made = self._inner[endpoint, sock, name] = self._make(endpoint, trust, anchors, state, sock=sock)
+        made = self._inner[key] = self._make(endpoint, trust, state, anchored=key[1])
         _limit(self._inner)
         return made.context
 
-    def _make(self, endpoint: Endpoint, trust: Trust, anchors: frozenset[bytes], state: int, *, sock: bool) -> _Inner:
+    def _make(self, endpoint: Endpoint, trust: Trust, state: int, *, anchored: bool) -> _Inner:
+        anchors = trust.anchors(self._store)
         inner = client_context(GuardedContext)
         assert isinstance(inner, GuardedContext)  # noqa: S101  # client_context makes what it is asked for
         if trust.chained:
@@ -233,7 +231,7 @@ class Context(SettableContext):
 
             domain = trust.entry.domain if trust.entry else self._domain
             trust_authorities(inner, self._store, trust.policy, trust.entry, domain)
-        elif anchors and sock:
+        elif anchors and anchored:
             anchor(inner, anchors, any_time=trust.policy.expired is Expiry.ACCEPT)
         judge = EndpointJudge(
             self._store,
@@ -242,31 +240,11 @@ class Context(SettableContext):
             trust,
             anchors=anchors,
             expect=self._expect,
-            withhold=self.client is not None,
             alpn=self.alpn,
         )
         inner.guard = judge
-        self.dress(inner)
+        inner.withholds = self.dress(inner)
         return _Inner(state, trust, inner, judge)
-
-    def _judge_beforehand(self, endpoint: Endpoint, name: str) -> tuple[Trust, frozenset[bytes]]:
-        """Look without the client certificate; it may then go to exactly what was trusted."""
-        sent = "" if name == endpoint.host.partition("%")[0] else name
-        target = Target(endpoint=endpoint, server_name=sent, alpn=self.alpn)
-        decision = require_trusted(check_target(self._store, target, domain=self._domain, expect=self._expect))
-        trust = Trust.read(self._store, endpoint, self._domain)
-        if trust.chained or not trust.rejects:
-            return trust, frozenset()
-        if not decision.presented.leaf.for_servers:
-            raise self._nothing_to_hold(endpoint)
-        return trust, frozenset({decision.presented.leaf.der})
-
-    def _nothing_to_hold(self, endpoint: Endpoint) -> BadInput:
-        return BadInput(
-            f"No client certificate is given to {endpoint}: what it would go to cannot be held fast.",
-            why="its certificate is not one for TLS servers, so OpenSSL would not insist on exactly this one",
-            next_command="give the host a certificate whose key usage allows TLS servers",
-        )
 
 
 def _name(value: str | bytes | None) -> str:

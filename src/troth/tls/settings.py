@@ -152,12 +152,13 @@ class SettableContext(ssl.SSLContext):
         """The client certificate."""
         return cast("Client | None", self.settings.get("client"))
 
-    def dress(self, inner: ssl.SSLContext) -> None:
-        """Give another context what was set on this one."""
+    def dress(self, inner: ssl.SSLContext) -> bool:
+        """Give another context what was set on this one; say whether a client certificate was among it."""
         found = {name: self.settings.get(name, _UNSET) for name in _SETTERS}
         for name, value in found.items():
             if value is not _UNSET and value is not None:
                 _SETTERS[name](inner, value)
+        return isinstance(found["client"], Client)
 
 
 def _set_options(inner: ssl.SSLContext, value: ssl.Options) -> None:
