@@ -17,9 +17,9 @@ MAX_HOLDERS = 20
 
 _HOLDERS = """
 SELECT DISTINCT e.host, e.port, e.protocol FROM entry e JOIN pin p ON p.entry = e.id
-WHERE p.state = 'current' AND (p.certificate IN (SELECT fingerprint FROM certificate WHERE spki = ?1)
-      OR (p.kind = 'key' AND p.fingerprint = ?1))
-ORDER BY e.host, e.port LIMIT ?2
+WHERE p.state = 'current' AND (p.certificate IN (SELECT fingerprint FROM certificate WHERE spki = :spki)
+      OR (p.kind = 'key' AND p.fingerprint = :spki))
+ORDER BY e.host, e.port LIMIT :limit
 """
 
 
@@ -33,7 +33,7 @@ def certificate(connection: sqlite3.Connection, fingerprint: Fingerprint | None)
 
 def holders(connection: sqlite3.Connection, spki: Fingerprint, *, but: Endpoint) -> tuple[Endpoint, ...]:
     """Find the other endpoints that are on record with a key."""
-    rows = connection.execute(_HOLDERS, (spki.digest, MAX_HOLDERS))
+    rows = connection.execute(_HOLDERS, {"spki": spki.digest, "limit": MAX_HOLDERS})
     return tuple(found for row in rows if (found := Endpoint(*row)) != but)
 
 

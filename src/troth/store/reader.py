@@ -143,8 +143,10 @@ class Reader:
 def _records(connection: sqlite3.Connection, subject: str | None, since: int) -> Iterator[journal.Record]:
     import json
 
-    query = "SELECT * FROM journal WHERE seq > ? AND (?2 IS NULL OR subject = ?2) ORDER BY seq"
-    for seq, at, actor, origin, action, about, detail, previous, digest in connection.execute(query, (since, subject)):
+    query = "SELECT * FROM journal WHERE seq > :since AND (:about IS NULL OR subject = :about) ORDER BY seq"
+    for seq, at, actor, origin, action, about, detail, previous, digest in connection.execute(
+        query, {"since": since, "about": subject}
+    ):
         yield journal.Record(
             seq=seq,
             at=at,

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from troth.store.sqlite import SqliteStore
 
 _TOUCHED = """
-e.id IN (SELECT entry FROM pin WHERE fingerprint = ?1 OR certificate = ?1
-         OR certificate IN (SELECT fingerprint FROM certificate WHERE spki = ?1))
-OR e.presented = ?1 OR e.presented IN (SELECT fingerprint FROM certificate WHERE spki = ?1)
+e.id IN (SELECT entry FROM pin WHERE fingerprint = ? OR certificate = ?
+         OR certificate IN (SELECT fingerprint FROM certificate WHERE spki = ?))
+OR e.presented = ? OR e.presented IN (SELECT fingerprint FROM certificate WHERE spki = ?)
 """
 
 
@@ -34,7 +34,7 @@ def revoke(
     store.journal(connection, "revoke", str(fingerprint), {"reason": reason, "revoked_by": by})
     kept = connection.execute("SELECT fingerprint FROM certificate WHERE spki = ?", (fingerprint.digest,))
     bearers = {Fingerprint(row[0]) for row in kept} | {fingerprint}
-    touched = list(rows.select_entries(connection, _TOUCHED, (fingerprint.digest,)))
+    touched = list(rows.select_entries(connection, _TOUCHED, [fingerprint.digest] * _TOUCHED.count("?")))
     for entry in touched:
         store.rewrite(connection, "revoke", entry, without(entry, fingerprint, bearers))
     return tuple(entry.endpoint for entry in touched)

@@ -68,6 +68,8 @@ def _read(answer: http.client.HTTPResponse, sock: socket.socket, limit: int, dea
         raise Unreachable(f"The answer was {answer.status}, not 200.", why="redirects are not followed")
     data = b""
     while len(data) <= limit:
+        if answer.isclosed():  # from Python 3.13 on, as soon as its last byte was read; the socket is closed with it
+            return data
         sock.settimeout(deadline())
         more = answer.read1(64 << 10)
         if not more:
