@@ -159,10 +159,10 @@ class EndpointJudge:
             CertificateRejected: It is not trusted.
             StoreUnusable: The record cannot be read or written, so it is not trusted either.
         """
-        moment = time.monotonic()
         known = self._sighting(leaf)
         if known is not None:
             return known
+        moment = time.monotonic()
         if not isinstance(seen, Seen) or seen.presented.leaf.der != leaf:
             seen = self._see(leaf, chain, connection)
         self._decide(seen)
