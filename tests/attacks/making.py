@@ -182,15 +182,8 @@ def _client() -> Path:
     return file
 
 
-WAYS: tuple[Callable[..., None], ...] = (
-    by_check,
-    by_socket,
-    by_late_socket,
-    by_asyncio,
-    by_certified_socket,
-    by_certified_late_socket,
-    by_certified_asyncio,
-)
+CERTIFIED: tuple[Callable[..., None], ...] = (by_certified_socket, by_certified_late_socket, by_certified_asyncio)
+WAYS: tuple[Callable[..., None], ...] = (by_check, by_socket, by_late_socket, by_asyncio, *CERTIFIED)
 SENDING = WAYS[1:]
 
 

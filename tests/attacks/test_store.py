@@ -17,7 +17,7 @@ import pytest
 
 from tests.adapters.test_clients import reasons
 from tests.attacks.conftest import Command, Record
-from tests.attacks.making import SECRET, SENDING, WAYS, by_check, by_socket, way_name
+from tests.attacks.making import SECRET, SENDING, WAYS, by_check, by_socket, certified, way_name
 from troth import manage
 from troth.errors import CertificateRejected, StoreUnusable, StoreVanished, TrothError
 from troth.model.endpoint import Endpoint
@@ -220,8 +220,9 @@ ROADS: dict[str, Callable[[ssl.SSLSocket, Path], Any]] = {
 
 @pytest.mark.parametrize("road", ROADS.values(), ids=ROADS)
 @pytest.mark.parametrize("sink", [False, True], ids=["impostor", "no-tls"])
+@pytest.mark.parametrize("client", [False, True], ids=["plain", "certified"])
 def test_threat_11_no_road_leads_past_the_verdict(
-    road: Callable[..., Any], sink: bool, record: Record, store: SqliteStore, tmp_path: Path
+    road: Callable[..., Any], sink: bool, client: bool, record: Record, store: SqliteStore, tmp_path: Path
 ) -> None:
     """Threat 11: with the handshake left for later, no method of a socket brings a byte to an impostor, encrypted or plain."""
     place = tmp_path / "secret"
@@ -233,7 +234,8 @@ def test_threat_11_no_road_leads_past_the_verdict(
     server.change()
     port = plain.port if sink else server.port
     with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=1)) as raw:
-        tls = Context(store, here(server.port)).wrap_socket(raw, do_handshake_on_connect=False)
+        context = Context(store, here(server.port))
+        tls = (certified(context) if client else context).wrap_socket(raw, do_handshake_on_connect=False)
         with tls:
             for _ in range(3):
                 with pytest.raises((OSError, ValueError, NotImplementedError)):

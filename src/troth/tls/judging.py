@@ -266,9 +266,12 @@ def _sent_name(connection: Connection, endpoint: Endpoint) -> str:
 
 
 def _has_signed(connection: Connection) -> bool:
-    """Whether the host has signed a handshake that is not complete: by its key exchange, in TLS 1.2 (RFC 5246 7.4.3)."""
+    """Whether the host has signed a handshake that is not complete: by its key exchange (RFC 5246 section 7.4.3).
+
+    The names of TLS 1.3's ciphers begin otherwise: there the signature comes last.
+    """
     cipher = connection.cipher()
-    return connection.version() == "TLSv1.2" and cipher is not None and cipher[0].startswith(("ECDHE-", "DHE-"))
+    return cipher is not None and cipher[0].startswith(("ECDHE-", "DHE-"))
 
 
 def _has_issuers(entry: Entry | None) -> bool:
