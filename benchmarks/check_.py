@@ -76,9 +76,9 @@ class Probe:
     def _timed(self, inner: GuardedContext) -> Callable[[Connection], object]:
         verdict = inner.verdict
 
-        def timed(connection: Connection) -> object:
+        def timed(connection: Connection, seen: object = None) -> object:
             begun = time.perf_counter_ns()
-            standing = verdict(connection)
+            standing = verdict(connection, seen)
             self.verdicts.append(time.perf_counter_ns() - begun)
             return standing
 

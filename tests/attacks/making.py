@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import socket
 import ssl
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from troth.errors import StoreUnusable
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
 from troth.store.sqlite import SqliteStore
@@ -135,11 +137,7 @@ def by_asyncio(store: SqliteStore, port: int, context: Context | None = None) ->
     async def go() -> None:
         raw = socket.create_connection(("127.0.0.1", port), timeout=15)
         raw.setblocking(False)
-        try:
-            reader, writer = await asyncio.open_connection(sock=raw, ssl=bound, server_hostname="127.0.0.1")
-        except StoreUnusable:
-            raw.close()  # asyncio leaves it open where TLS is not even begun
-            raise
+        reader, writer = await asyncio.open_connection(sock=raw, ssl=bound, server_hostname="127.0.0.1")
         try:
             writer.write(SECRET)
             await writer.drain()
@@ -152,7 +150,40 @@ def by_asyncio(store: SqliteStore, port: int, context: Context | None = None) ->
     asyncio.run(asyncio.wait_for(go(), 20))
 
 
-WAYS: tuple[Callable[..., None], ...] = (by_check, by_socket, by_late_socket, by_asyncio)
+def by_certified_socket(store: SqliteStore, port: int, context: Context | None = None) -> None:
+    """A blocking socket, with a client certificate at hand."""
+    by_socket(store, port, certified(context or Context(store)))
+
+
+def by_certified_late_socket(store: SqliteStore, port: int, context: Context | None = None) -> None:
+    """The same, which shakes hands with its first write."""
+    by_late_socket(store, port, certified(context or Context(store)))
+
+
+def by_certified_asyncio(store: SqliteStore, port: int, context: Context | None = None) -> None:
+    """Asyncio's streams, with a client certificate at hand."""
+    by_asyncio(store, port, certified(context or Context(store)))
+
+
+def certified(context: Context) -> Context:
+    """Load a client certificate into a context that has none."""
+    if context.client is None:
+        context.load_cert_chain(_client())
+    return context
+
+
+@cache
+def _client() -> Path:
+    """Make a client certificate and its key, once, in a file: contexts read it whenever they make another."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    file = Path(folder.name) / "client.pem"
+    file.write_bytes(b"".join(fresh("client")))
+    return file
+
+
+CERTIFIED: tuple[Callable[..., None], ...] = (by_certified_socket, by_certified_late_socket, by_certified_asyncio)
+WAYS: tuple[Callable[..., None], ...] = (by_check, by_socket, by_late_socket, by_asyncio, *CERTIFIED)
 SENDING = WAYS[1:]
 
 

@@ -522,7 +522,7 @@ def test_threat_22_a_leaf_of_a_private_ca_is_pinned_like_any_other(
     way: Way, with_client: bool, count: int, with_root: bool, record: Record, store: SqliteStore
 ) -> None:
     """Threat 22: a leaf that a private CA issued is learned and met again, with and without its chain; a sister of it is refused."""
-    server = record()
+    server = record(ask=with_client)
     server.present(_private(count, with_root=with_root))
     context = Context(store)
     if with_client:

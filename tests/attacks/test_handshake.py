@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -16,10 +17,13 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.attacks.conftest import Fickler, Lying, Record
 from tests.attacks.making import (
+    CERTIFIED,
     SECRET,
     SENDING,
     WAYS,
     by_asyncio,
+    by_certified_late_socket,
+    by_certified_socket,
     by_check,
     by_late_socket,
     by_socket,
@@ -52,21 +56,24 @@ from tests.simulators.liar import (
     relay13,
     relay_static_rsa,
 )
-from tests.tls.authority import Authority, pem
+from tests.tls.authority import Answers, Authority, pem
 from troth import manage
-from troth.errors import CertificateChanged, CertificateRejected, TrothError
+from troth.errors import AwaitingApproval, CertificateChanged, CertificateRejected, InvalidChain, TrothError
 from troth.model.certificate import CertificateView
 from troth.model.endpoint import Endpoint
-from troth.model.entry import PinKind
+from troth.model.entry import CheckMode, Override, PinKind
+from troth.store.authorities import add_authority
 from troth.store.sqlite import SqliteStore
 from troth.tls.check import check_target
 from troth.tls.context import Context
+from troth.tls.guard import GuardedContext
 from troth.tls.probe import Target
 from troth.trust.verdict import Verdict
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 each_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 each_way = pytest.mark.parametrize("way", WAYS, ids=way_name)
+each_certified_way = pytest.mark.parametrize("way", CERTIFIED, ids=way_name)
 each_sending_way = pytest.mark.parametrize("way", SENDING, ids=way_name)
 Way = Callable[..., None]
 
@@ -161,6 +168,220 @@ def test_threat_8_rsa_key_exchange_proves_nothing_before_its_end(way: Way, lying
     for caught in liar.settled():
         assert caught.after.count(HANDSHAKE) <= 2, "ClientKeyExchange and Finished"
         assert set(caught.after) <= {HANDSHAKE, CHANGE_CIPHER_SPEC, ALERT}
+
+
+@each_certified_way
+def test_threat_8_an_answer_that_stands_before_an_error_does_not_leave(
+    way: Way, lying: Lying, store: SqliteStore
+) -> None:
+    """Threat 8: with a message too many behind the host's flight, OpenSSL answers and then fails: the answer stays here all the same."""
+    certificate, key = make("impostor")
+
+    def lie(talk: Talk) -> None:
+        bogus = message(20, bytes(12))
+        shown = talk.hello12(ECDHE_ECDSA), chain12(der(certificate)), talk.key_exchange(key), message(HELLO_DONE, b"")
+        talk.say(*shown, bogus)
+
+    liar = lying(lie)
+    manage.pin(store, here(liar.port), kind=PinKind.CERTIFICATE, view=CertificateView.from_der(der(VICTIM[0])))
+    for _ in range(2):
+        with pytest.raises((TrothError, ssl.SSLError)):
+            way(store, liar.port)
+    caught = liar.settled()
+    assert caught
+    assert only_alerts(caught)
+
+
+@each_version
+@each_certified_way
+def test_threat_8_one_connection_is_enough(
+    way: Way, version: ssl.TLSVersion, record: Record, store: SqliteStore
+) -> None:
+    """Threats 4 and 8: the connection that is judged is the one that gets the client certificate; there is no look before it."""
+    server = record(protocol="echo", version=version)
+    context = Context(store)
+    context.load_cert_chain(*server.client_certificate())
+    for number in range(1, 3):
+        way(store, server.port, context)
+        visits = server.settled()
+        assert len(visits) == number
+        assert visits[-1].certificate
+
+
+@each_version
+@each_certified_way
+@pytest.mark.parametrize("reason", ["expected", "revoked", "strict", "deleted", "ca"])
+def test_threat_8_a_stranger_that_would_be_rejected_gets_no_client_certificate(
+    way: Way, reason: str, version: ssl.TLSVersion, record: Record, store: SqliteStore
+) -> None:
+    """Threat 8: at a first contact, whatever will reject the host rejects it before the client certificate leaves."""
+    server = record(protocol="echo", version=version)
+    context = Context(store, expect=view(fresh()[0]).fingerprint if reason == "expected" else None)
+    context.load_cert_chain(*server.client_certificate())
+    if reason == "revoked":
+        store.revoke(server.view.spki)
+    elif reason == "strict":
+        manage.set_domain(store, "system", Override(mode=CheckMode.STRICT))
+    elif reason == "ca":
+        manage.set_domain(store, "system", Override(mode=CheckMode.CA))
+    elif reason == "deleted":
+        by_check(store, server.port)
+        entry = store.entry(here(server.port))
+        assert entry is not None
+        manage.delete(store, entry, None)
+    known = len(server.settled())
+    with pytest.raises(CertificateRejected) as caught:
+        way(store, server.port, context)
+    visits = server.settled(known)
+    assert visits
+    assert not any(visit.certificate or visit.finished or visit.received for visit in visits[:1])
+    assert not any(visit.certificate or visit.received for visit in visits)
+    assert isinstance(caught.value, AwaitingApproval) is (reason in ("strict", "deleted"))
+    if reason in ("strict", "deleted"):
+        entry = store.entry(here(server.port))
+        assert entry is not None
+        manage.approve(store, entry, server.view.fingerprint)
+        way(store, server.port, context)
+        assert server.settled()[-1].certificate
+
+
+@each_version
+@each_certified_way
+def test_threat_8_what_its_ca_revoked_gets_no_client_certificate(
+    way: Way, version: ssl.TLSVersion, record: Record, store: SqliteStore
+) -> None:
+    """Threat 8: in `ca` mode, revocation is asked about before the client certificate leaves."""
+    answers = Answers()
+    try:
+        ca = Authority("Private CA")
+        leaf, key = ca.issue("127.0.0.1", crl_url=answers.url("/crl"))
+        answers.give["/crl"] = ca.crl
+        server = record(protocol="echo", version=version)
+        server.present((pem(leaf), key_pem(key)))
+        add_authority(store, "system", "private", view(pem(ca.certificate)))
+        manage.set_domain(store, "system", Override(mode=CheckMode.CA))
+        context = Context(store)
+        context.load_cert_chain(*server.client_certificate())
+        way(store, server.port, context)
+        assert server.settled()[0].certificate
+        asked = len(answers.asked)
+        ca.revoked.add(leaf.serial_number)
+        known = len(server.visits)
+        with pytest.raises(InvalidChain):
+            way(store, server.port, context)
+        assert not any(visit.certificate or visit.received for visit in server.settled(known))
+        assert len(answers.asked) > asked
+    finally:
+        answers.close()
+
+
+@each_version
+@pytest.mark.parametrize("way", [by_certified_socket, by_certified_late_socket], ids=way_name)
+def test_threat_8_a_python_that_makes_its_sockets_in_another_way_gives_nothing_away(
+    way: Way, version: ssl.TLSVersion, record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threats 8 and 17: should a Python no longer ask us for what is inside a socket, no client certificate is given at all."""
+    server = record(protocol="echo", version=version)
+    context = Context(store)
+    context.load_cert_chain(*server.client_certificate())
+    monkeypatch.delattr(GuardedContext, "_wrap_socket")
+    with pytest.raises(ssl.SSLError, match="withheld"):
+        way(store, server.port, context)
+    assert not any(visit.certificate or visit.received for visit in server.settled())
+
+
+class LateAsker:
+    """A server of TLS 1.3 that asks for the client's certificate after the handshake (RFC 8446 section 4.6.2)."""
+
+    def __init__(self, folder: Path):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*written(folder, fresh()))
+        clients = Authority("Clients")
+        leaf, key = clients.issue("client.example.com")
+        self.client = written(folder, (pem(leaf), key_pem(key)), "client")
+        context.load_verify_locations(cadata=pem(clients.certificate).decode())
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.post_handshake_auth = True
+        self.given: bytes | None = None
+        self.received = b""
+        self.asked, self.over = threading.Event(), threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._serve, args=(context,), daemon=True).start()
+
+    def _serve(self, context: ssl.SSLContext) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: its question is not answered yet
+            raw, _ = self._listener.accept()
+            with raw:
+                raw.settimeout(15)
+                with context.wrap_socket(raw, server_side=True) as tls:
+                    assert tls.recv(5) == b"first"
+                    tls.verify_client_post_handshake()
+                    tls.sendall(b"go on")
+                    self.asked.set()
+                    self.received = tls.recv(100)
+                    self.given = tls.getpeercert(binary_form=True)
+        self.over.set()
+
+    def close(self) -> None:
+        """Stop."""
+        self._listener.close()
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+@pytest.mark.parametrize("streams", [False, True], ids=["socket", "asyncio"])
+def test_threat_8_a_certificate_that_is_asked_for_late_is_given_while_the_verdict_holds(
+    streams: bool, withdrawn: bool, store: SqliteStore, tmp_path: Path
+) -> None:
+    """Threats 8 and 9: who asks for the client certificate after the handshake gets it, but not after its pin was withdrawn."""
+    server = LateAsker(tmp_path)
+    context = Context(store)
+    context.load_cert_chain(*server.client)
+    context.post_handshake_auth = True
+
+    def between() -> None:
+        assert server.asked.wait(15)
+        entry = store.entry(here(server.port))
+        assert entry is not None
+        if withdrawn:
+            manage.revoke_entry(store, entry)
+
+    def by_stream() -> None:
+        async def go() -> None:
+            bound = context.bound_to("127.0.0.1", server.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=bound)
+            try:
+                writer.write(b"first")
+                between()  # nothing is read meanwhile
+                assert await reader.readexactly(5) == b"go on"
+                writer.write(b"second")
+                await writer.drain()
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+
+        asyncio.run(asyncio.wait_for(go(), 20))
+
+    def by_tls() -> None:
+        with (
+            socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw,
+            context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+        ):
+            tls.sendall(b"first")
+            between()
+            assert tls.recv(5) == b"go on"
+            tls.sendall(b"second")
+            assert server.over.wait(15)
+
+    try:
+        with pytest.raises(CertificateRejected) if withdrawn else contextlib.nullcontext():
+            (by_stream if streams else by_tls)()
+        assert server.over.wait(20)
+    finally:
+        server.close()
+    assert (server.given is None) is withdrawn
+    assert server.received == (b"" if withdrawn else b"second")
 
 
 def test_the_liar_can_be_honest(lying: Lying, store: SqliteStore) -> None:
@@ -339,18 +560,8 @@ def test_threat_10_what_a_pinned_ca_signed_is_not_the_pin(
     assert not any(visit.received for visit in server.settled(known))
 
 
-LEAKS = pytest.mark.xfail(
-    strict=True,
-    reason="a blocking socket gives the client's certificate to any leaf that a pinned CA certificate signed",
-)
-
-
 @each_version
-@pytest.mark.parametrize(
-    "way",
-    [pytest.param(by_socket, marks=LEAKS), pytest.param(by_late_socket, marks=LEAKS), by_asyncio],
-    ids=way_name,
-)
+@each_sending_way
 def test_threat_10_what_a_pinned_ca_signed_gets_no_client_certificate(
     way: Way, version: ssl.TLSVersion, record: Record, store: SqliteStore
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import urllib.request
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import websockets.asyncio.client
 
 from tests.adapters.test_clients import reasons
 from tests.attacks.conftest import Record
-from tests.attacks.making import SENDING, by_socket, way_name
+from tests.attacks.making import SENDING, by_socket, key_pem, view, way_name
 from tests.simulators.connect_proxy import ConnectProxy
 from tests.simulators.recorder import Recorder
 from tests.tls.authority import Authority, pem
@@ -29,10 +30,10 @@ from troth.adapters import httpx as httpx_adapter
 from troth.adapters import httpx2 as httpx2_adapter
 from troth.adapters import requests as requests_adapter
 from troth.adapters import urllib3 as urllib3_adapter
-from troth.errors import CertificateChanged, CertificateRejected
+from troth.errors import CertificateChanged, CertificateRejected, InvalidChain
 from troth.model.endpoint import Endpoint
 from troth.model.entry import CheckMode, Override
-from troth.store.authorities import add_authority, delete_authority
+from troth.store.authorities import add_authority, delete_authority, set_follows_system, set_strictness
 from troth.store.sqlite import SqliteStore
 from troth.tls.context import Context
 
@@ -240,9 +241,6 @@ def test_threat_9_a_pool_recovers_on_a_new_connection(use: Way, record: Record, 
     assert visits[0].received.count(b"the-secret") == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a context in `ca` mode keeps the CAs that it was made with, after one of them was deleted"
-)
 @pytest.mark.parametrize("way", SENDING, ids=way_name)
 def test_threat_9_a_deleted_ca_is_trusted_no_more(
     way: Callable[..., None], record: Record, store: SqliteStore, tmp_path: Path
@@ -259,7 +257,6 @@ def test_threat_9_a_deleted_ca_is_trusted_no_more(
     assert not any(visit.received for visit in server.settled(known))
 
 
-@pytest.mark.xfail(strict=True, reason="a standing in `ca` mode is reviewed with the chain's outcome of long ago")
 @pytest.mark.parametrize("use", POOLS, ids=name_of)
 def test_threat_9_a_deleted_ca_ends_kept_connections(use: Way, record: Record, store: SqliteStore) -> None:
     """Threat 9: in `ca` mode, a kept connection ends when the CA that vouched for it is deleted."""
@@ -275,10 +272,59 @@ def test_threat_9_a_deleted_ca_ends_kept_connections(use: Way, record: Record, s
     assert server.settled()[0].received == before[0] != b""
 
 
-def _in_ca_mode(record: Record, store: SqliteStore) -> tuple[Authority, Recorder]:
-    from tests.attacks.making import key_pem, view
-    from troth.store.authorities import set_strictness
+@pytest.mark.parametrize("way", SENDING, ids=way_name)
+def test_threat_9_a_domain_that_follows_the_system_no_more(
+    way: Callable[..., None], record: Record, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threats 9 and 15: when a domain stops following the operating system's CAs, contexts and kept connections stop too."""
+    ca, server = _in_ca_mode(record, store)
+    server.protocol = "echo"
+    (tmp_path / "system.pem").write_bytes(pem(ca.certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    delete_authority(store, "system", "private")
+    set_follows_system(store, "system", True)
+    context = Context(store)
+    way(store, server.port, context)
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+    ):
+        set_strictness(store, "system", "prefer")
+        tls.sendall(b"first")
+        set_follows_system(store, "system", False)
+        with pytest.raises(InvalidChain):
+            tls.sendall(b"second")
+    known = len(server.settled())
+    assert server.visits[-1].received == b"first"
+    with pytest.raises(CertificateRejected):
+        way(store, server.port, context)
+    assert not any(visit.received for visit in server.settled(known))
 
+
+@pytest.mark.parametrize("way", SENDING, ids=way_name)
+@pytest.mark.parametrize("known", [False, True], ids=["stranger", "known"])
+def test_threat_9_a_pin_that_is_withdrawn_during_the_verdict(
+    way: Callable[..., None], known: bool, record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threat 9: a revocation that falls between the verdict and its use is seen before the first byte."""
+    server = record(protocol="echo", ask=False)
+    if known:
+        by_socket(store, server.port)
+    before = len(server.settled())
+    real = SqliteStore.judge
+
+    def judge(self: SqliteStore, *args: object, **options: object) -> object:
+        decision = real(self, *args, **options)  # type: ignore[arg-type]
+        distrust(store, here(server), "revoke")
+        return decision
+
+    monkeypatch.setattr(SqliteStore, "judge", judge)
+    with pytest.raises(CertificateRejected):
+        way(store, server.port, Context(store))
+    assert not any(visit.received for visit in server.settled(before))
+
+
+def _in_ca_mode(record: Record, store: SqliteStore) -> tuple[Authority, Recorder]:
     ca = Authority("Private CA")
     leaf, key = ca.issue("127.0.0.1")
     server = record(ask=False)
@@ -388,12 +434,6 @@ def test_threat_15_pythons_own_switches_relax_nothing(
     assert not any(visit.received for visit in server.settled(known))
 
 
-LATE = pytest.mark.xfail(
-    strict=True, reason="what is set after the first connection does not reach contexts that exist"
-)
-
-
-@LATE
 @pytest.mark.parametrize("way", SENDING, ids=way_name)
 def test_threat_15_a_setting_that_is_tightened_counts(
     way: Callable[..., None], record: Record, store: SqliteStore
@@ -410,7 +450,6 @@ def test_threat_15_a_setting_that_is_tightened_counts(
     assert not any(visit.received for visit in server.settled(known))
 
 
-@LATE
 @pytest.mark.parametrize("way", SENDING, ids=way_name)
 def test_threat_15_a_key_log_that_is_switched_off_stays_off(
     way: Callable[..., None], record: Record, store: SqliteStore, tmp_path: Path
@@ -426,6 +465,60 @@ def test_threat_15_a_key_log_that_is_switched_off_stays_off(
     size = log.stat().st_size
     way(store, server.port, context)
     assert log.stat().st_size == size > 0
+
+
+@pytest.mark.parametrize("use", POOLS, ids=name_of)
+def test_threat_15_a_setting_reaches_pools_that_exist(use: Way, record: Record, store: SqliteStore) -> None:
+    """Threat 15: what is tightened on a context counts for the pools that were made of it, and for their next connection."""
+    server = record(version=ssl.TLSVersion.TLSv1_2, ask=False)
+    context = Context(store)
+    received: list[bytes] = []
+
+    def between() -> None:
+        received.append(server.visits[0].received)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        server.drop()
+
+    with pytest.raises(Exception) as caught:  # each library has its own
+        use(context, address(server), between, "")
+    visits = server.settled()
+    assert len(visits) > 1 or use is use_http_client, repr(caught.value)
+    assert visits[0].received == received[0] != b""
+    assert not any(visit.received for visit in visits[1:])
+
+
+def test_threat_15_a_setting_that_falls_into_a_lookup_counts(
+    record: Record, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threat 15: what another thread sets while a context for an endpoint is being made counts from the next connection on."""
+    server = record(protocol="echo", version=ssl.TLSVersion.TLSv1_2, ask=False)
+    context = Context(store)
+    real = Context._make
+
+    def make(self: Context, *args: object, **options: object) -> object:
+        made = real(self, *args, **options)  # type: ignore[arg-type]
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "_make", make)
+        by_socket(store, server.port, context)
+    with pytest.raises(OSError):
+        by_socket(store, server.port, context)
+
+
+def test_threat_15_what_a_pool_sets_is_its_own(record: Record, store: SqliteStore) -> None:
+    """Threats 8 and 15: a client certificate that one pool loads reaches neither the context that it was made of nor another."""
+    server = record(protocol="echo")
+    context = Context(store)
+    one, other = (context.bound_to("127.0.0.1", server.port, shared=False) for _ in range(2))
+    one.load_cert_chain(*server.client_certificate())
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    for each, given in ((one, True), (other, False), (context, False)):
+        assert each.minimum_version is ssl.TLSVersion.TLSv1_3
+        known = len(server.visits)
+        by_socket(store, server.port, each)
+        assert any(visit.certificate for visit in server.settled(known)) is given
 
 
 # Threat 16: redirects and proxies

@@ -105,6 +105,13 @@ class Recorder:
             assert visit.over.wait(30), "a connection does not end"
         return self.visits[since:]
 
+    def drop(self) -> None:
+        """End what is open, as a server that restarts does."""
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self.settled()
+
     def close(self) -> None:
         """Stop, and end what is open."""
         for each in (self._listener, *self._open):

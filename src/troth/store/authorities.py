@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
 from troth.model.certificate import CertificateView
+from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 
 if TYPE_CHECKING:
@@ -41,6 +42,26 @@ class RevocationSettings:
     def responders(self) -> tuple[str, ...]:
         """The responders in force, in order."""
         return tuple(url for url in (self.url1, self.url2) if url) if self.custom else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouching:
+    """Whose word counts in a domain.
+
+    Args:
+        kept: SHA-256 of the certificates of the CAs in the domain's store.
+        system: Whether the operating system's CAs count too.
+    """
+
+    kept: frozenset[Fingerprint]
+    system: bool
+
+
+def vouching(store: TrustStore, domain: str) -> Vouching:
+    """Read whose word counts in a domain; no certificate is read for it."""
+    with store.reading() as connection:
+        found = connection.execute("SELECT certificate FROM authority WHERE domain = ?", (domain,)).fetchall()
+    return Vouching(kept=frozenset(Fingerprint(digest) for (digest,) in found), system=follows_system(store, domain))
 
 
 def authorities(store: TrustStore, domain: str) -> tuple[Authority, ...]:

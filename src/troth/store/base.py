@@ -128,12 +128,18 @@ class Store(Reader):
             return decision
 
     def review(
-        self, endpoint: Endpoint, presented: Presented, *, domain: str = "system", chain: ChainOutcome | None = None
+        self,
+        endpoint: Endpoint,
+        presented: Presented,
+        *,
+        domain: str = "system",
+        chain: ChainOutcome | None = None,
+        expect: Fingerprint | None = None,
     ) -> Decision:
-        """Decide about what was presented before, and record nothing: does the record still bear the verdict?"""
+        """Decide as `judge` does, and record nothing: what would the verdict be, or does the record still bear it?"""
         with self.reading() as connection:
             entry = as_met(rows.select_entry(connection, endpoint), domain)
-            facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=None)
+            facts = queries.gather(connection, endpoint, presented, entry, chain=chain, expect=expect)
             policy, place = self._in_force(connection, entry, domain), entry.domain if entry else domain
             return decide(endpoint, presented, entry, policy, self.now(), facts, domain=place)
 

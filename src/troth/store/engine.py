@@ -1,7 +1,8 @@
 """What lies below the trust store: one notation of SQL, and an engine that runs it.
 
 The decisions are written once, in `reader` and `base`. An engine connects, locks, tells versions apart, and turns its
-errors into Troth's. Parameters are `?`, or `?1` where one is used twice; an engine that knows others translates.
+errors into Troth's. Parameters are `?`, and one that is used twice is given twice: Python takes numbers for
+names, and from 3.14 on no sequence for them. An engine that knows other marks translates.
 """
 
 from __future__ import annotations

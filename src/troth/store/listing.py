@@ -29,7 +29,7 @@ LEFT JOIN certificate c ON c.fingerprint = CASE
     WHEN p.fingerprint IS NULL THEN e.presented
     WHEN p.kind = 'certificate' THEN p.fingerprint
     ELSE p.certificate END
-WHERE (CAST(?1 AS TEXT) IS NULL OR e.domain = ?1) AND (?2 OR e.state <> 'deleted' OR p.state = 'quarantined')
+WHERE (CAST(? AS TEXT) IS NULL OR e.domain = ?) AND (? OR e.state <> 'deleted' OR p.state = 'quarantined')
 ORDER BY e.host, e.port, e.protocol
 """
 
@@ -88,4 +88,4 @@ def listing(
         not_after=dialect.moment.format("c.not_after"),
         last_seen=dialect.moment.format("e.last_seen"),
     )
-    return [Listed(*row) for row in connection.execute(query, (domain, deleted))]
+    return [Listed(*row) for row in connection.execute(query, (domain, domain, deleted))]

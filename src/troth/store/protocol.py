@@ -104,9 +104,15 @@ class TrustStore(TrustReader, Protocol):
         """Decide about what was presented, and record it."""
 
     def review(
-        self, endpoint: Endpoint, presented: Presented, *, domain: str = "system", chain: ChainOutcome | None = None
+        self,
+        endpoint: Endpoint,
+        presented: Presented,
+        *,
+        domain: str = "system",
+        chain: ChainOutcome | None = None,
+        expect: Fingerprint | None = None,
     ) -> Decision:
-        """Decide about what was presented before, and record nothing."""
+        """Decide about what was presented, and record nothing."""
 
     def change(
         self,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from troth.store.engine import Connection, Engine
 
 Clock = Callable[[], datetime]
-_RECORDS = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq"
+_RECORDS = "SELECT * FROM journal WHERE seq > ? AND (CAST(? AS TEXT) IS NULL OR subject = ?) ORDER BY seq"
 
 _HINTS = """
 SELECT h.host, h.port, h.subject, h.source, h.added_at FROM hint h
@@ -143,7 +143,7 @@ class Reader:
     def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[journal.Record]:
         """Read the journal, in order."""
         with self.reading() as connection:
-            found = connection.execute(_RECORDS, (since, subject))
+            found = connection.execute(_RECORDS, (since, subject, subject))
         with self._engine.map_errors():
             yield from map(_record, found)
 

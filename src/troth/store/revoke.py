@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 # One question for each index: an OR over several would read whole tables.
 _TOUCHED = """
 e.id IN (
-    SELECT entry FROM pin WHERE fingerprint = ?1
-    UNION SELECT entry FROM pin WHERE certificate = ?1
-    UNION SELECT p.entry FROM certificate c JOIN pin p ON p.certificate = c.fingerprint WHERE c.spki = ?1
+    SELECT entry FROM pin WHERE fingerprint = ?
+    UNION SELECT entry FROM pin WHERE certificate = ?
+    UNION SELECT p.entry FROM certificate c JOIN pin p ON p.certificate = c.fingerprint WHERE c.spki = ?
     UNION SELECT id FROM entry
-          WHERE presented IN (SELECT ?1 UNION ALL SELECT fingerprint FROM certificate WHERE spki = ?1)
+          WHERE presented IN (SELECT ? UNION ALL SELECT fingerprint FROM certificate WHERE spki = ?)
 )
 """
 
@@ -39,7 +39,7 @@ def revoke(
     store.journal(connection, "revoke", str(fingerprint), {"reason": reason, "revoked_by": by})
     kept = connection.execute("SELECT fingerprint FROM certificate WHERE spki = ?", (fingerprint.digest,))
     bearers = {Fingerprint(row[0]) for row in kept} | {fingerprint}
-    touched = list(rows.select_entries(connection, _TOUCHED, (fingerprint.digest,)))
+    touched = list(rows.select_entries(connection, _TOUCHED, (fingerprint.digest,) * _TOUCHED.count("?")))
     for entry in touched:
         changed = without(entry, bearers)
         if changed != entry:  # a certificate and its key are revoked one after the other

@@ -13,6 +13,7 @@ from troth.tls.base import anchor, client_context, peer_chain
 from troth.trust.verdict import ChainFault, ChainOutcome
 
 if TYPE_CHECKING:
+    from troth.store.authorities import Vouching
     from troth.store.protocol import TrustStore
     from troth.tls.probe import Target
 
@@ -66,7 +67,29 @@ def outcome(path: tuple[bytes, ...]) -> ChainOutcome:
         return ChainOutcome(valid=False, reason="no chain was verified")
     issuers = frozenset(view.spki for view in views[1:] or views)
     named = frozenset(each for view in views for each in (view.fingerprint, view.spki))
-    return ChainOutcome(valid=True, issuers=issuers, path=named, reason=f"the chain leads to {views[-1].subject}")
+    anchor = views[-1]
+    return ChainOutcome(
+        valid=True,
+        issuers=issuers,
+        path=named,
+        anchor=anchor.fingerprint,
+        reason=f"the chain leads to {anchor.subject}",
+    )
+
+
+def still_vouched(found: ChainOutcome, then: Vouching | None, now: Vouching) -> ChainOutcome:
+    """Hold an outcome of before against the CAs of now.
+
+    Args:
+        found: The outcome.
+        then: Whose word counted at that time; None if no CA store was asked.
+        now: Whose word counts now.
+    """
+    if not found.valid or found.anchor in now.kept:
+        return found
+    if now.system and then is not None and found.anchor not in then.kept:
+        return found
+    return ChainOutcome(valid=False, reason="the CA that vouched for it is trusted no more")
 
 
 def with_revocation(

@@ -59,9 +59,16 @@ class _Certificate(Protocol):
     def public_bytes(self, encoding: int) -> bytes: ...
 
 
-class _Peer(Protocol):
-    def get_unverified_chain(self) -> list[_Certificate] | list[bytes] | None: ...
-    def get_verified_chain(self) -> list[_Certificate] | list[bytes] | None: ...
+class Peer(Protocol):
+    """The object of OpenSSL's inside a socket."""
+
+    def get_unverified_chain(self) -> list[_Certificate] | list[bytes] | None:
+        """Give the chain as it was sent."""
+        ...
+
+    def get_verified_chain(self) -> list[_Certificate] | list[bytes] | None:
+        """Give the chain along the verified path."""
+        ...
 
 
 def peer_chain(connection: ssl.SSLObject | ssl.SSLSocket, *, verified: bool = False) -> list[bytes]:
@@ -70,6 +77,10 @@ def peer_chain(connection: ssl.SSLObject | ssl.SSLSocket, *, verified: bool = Fa
     Unlike `getpeercert`, this answers as soon as the certificate was received, in the middle of a TLS 1.2 handshake.
     Up to Python 3.12 only the object inside has the method.
     """
-    inner = cast("_Peer", connection._sslobj)  # type: ignore[union-attr]  # noqa: SLF001
+    return chain_of(cast("Peer", connection._sslobj), verified=verified)  # type: ignore[union-attr]  # noqa: SLF001
+
+
+def chain_of(inner: Peer, *, verified: bool = False) -> list[bytes]:
+    """Give the same for the object inside."""
     chain = inner.get_verified_chain() if verified else inner.get_unverified_chain()
     return [each if isinstance(each, bytes) else each.public_bytes(_DER) for each in chain or ()]

@@ -2,11 +2,12 @@
 
 It hands each connection to an inner context made for one endpoint and one version of its pins:
 
-* certificates on record, whose bytes are known: they are the only anchors, so OpenSSL itself refuses any other inside
-  the handshake, before a client certificate leaves; the leaf is compared once more afterwards;
-* first contact, key pins, fingerprints alone: the connection is guarded (see `guard`), and no client certificate is
-  loaded until the certificate that it would go to was judged in a probe of its own;
-* `ca` mode and issuer pins: OpenSSL verifies chain and name, then the record is asked.
+* certificates on record, whose bytes are known: for a socket they are the only anchors, so OpenSSL itself refuses any
+  other inside the handshake; the leaf is compared once more afterwards;
+* first contact, key pins, fingerprints alone, memory objects: the connection is guarded (see `guard`);
+* `ca` mode and issuer pins: OpenSSL verifies chain and name, then the record is asked;
+* with a client certificate, in each case: what answers the host is kept back until its certificate was judged, for a
+  socket by a `duct`.
 """
 
 from __future__ import annotations
@@ -19,39 +20,27 @@ from troth.errors import BadEndpoint, BadInput
 from troth.model.endpoint import Endpoint, canonical_host
 from troth.model.entry import DEFAULT_DOMAIN, Expiry
 from troth.model.fingerprint import Fingerprint
-from troth.tls.base import CIPHERS, anchor, client_context, harden
-from troth.tls.check import check_target
-from troth.tls.guard import GuardedContext
+from troth.tls.base import anchor, client_context
+from troth.tls.guard import GuardedContext, GuardedObject
 from troth.tls.judging import EndpointJudge, Trust
-from troth.tls.probe import Target
-from troth.trust.rejection import require_trusted
+from troth.tls.settings import SettableContext, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from troth.store.protocol import TrustStore
 
 # A context per endpoint takes some 13 kB; a program that talks to more hosts than this makes the oldest anew.
 MAX_INNER = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """A client certificate, as `load_cert_chain` was given it."""
-
-    certfile: Any
-    keyfile: Any
-    password: Any
-
-
 @dataclass(slots=True)
 class _Inner:
+    settings: int
     trust: Trust
     context: GuardedContext
     judge: EndpointJudge
 
 
-class Context(ssl.SSLContext):
+class Context(SettableContext):
     """An SSL context whose trust is the store's. Works wherever an `ssl.SSLContext` does.
 
     Args:
@@ -77,12 +66,9 @@ class Context(ssl.SSLContext):
         expect: Fingerprint | str | None = None,
         server_name: str = "",
     ):
-        self._client: _Client | None = None
-        self._alpn: tuple[str, ...] = ()
-        self._ciphers = CIPHERS
+        super().__init__(Settings())
         self._inner: dict[tuple[Endpoint, bool, str], _Inner] = {}
         self._bound: dict[Endpoint, Context] = {}
-        harden(self)
         self._store = store
         self._domain = domain
         self._starttls = starttls
@@ -113,7 +99,7 @@ class Context(ssl.SSLContext):
         return all(trust.says_the_same(now) for trust in judged)
 
     def bind(self, endpoint: Endpoint | str, *, starttls: str | None = None, server_name: str = "") -> Context:
-        """Make a context with the same settings for one endpoint."""
+        """Make a context with the same settings for one endpoint; what is set on this one later counts there too."""
         bound = Context(
             self._store,
             endpoint,
@@ -122,7 +108,7 @@ class Context(ssl.SSLContext):
             expect=self._expect,
             server_name=server_name,
         )
-        bound._take_settings(self)
+        bound.settings = Settings(self.settings)
         return bound
 
     def bound_to(self, host: str, port: int, *, shared: bool = True) -> Context:
@@ -144,53 +130,6 @@ class Context(ssl.SSLContext):
             held = self._bound[endpoint] = self.bind(endpoint)
             _limit(self._bound)
         return held
-
-    # What libraries set. What would weaken verification has no effect; the rest reaches the inner contexts.
-
-    @property
-    def verify_mode(self) -> ssl.VerifyMode:
-        """Always `CERT_REQUIRED`: every connection is judged. Setting it has no effect."""
-        return ssl.CERT_REQUIRED
-
-    @verify_mode.setter
-    def verify_mode(self, value: object) -> None:
-        """Have no effect: some libraries set it."""
-
-    @property
-    def check_hostname(self) -> bool:
-        """Always True: the peer's identity is checked, against the record. Setting it has no effect."""
-        return True
-
-    @check_hostname.setter
-    def check_hostname(self, value: object) -> None:
-        """Have no effect: some libraries set it."""
-
-    def load_default_certs(self, purpose: object = None) -> None:
-        """Have no effect: CAs are trusted by the domain's policy, not by the caller."""
-
-    def load_verify_locations(self, *_args: object, **_kwargs: object) -> None:
-        """Have no effect: CAs are trusted by the domain's policy, not by the caller."""
-
-    def set_default_verify_paths(self) -> None:
-        """Have no effect: CAs are trusted by the domain's policy, not by the caller."""
-
-    def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
-        """Load a client certificate; it reaches no host whose certificate was not judged before."""
-        super().load_cert_chain(certfile, keyfile, password)
-        self._change(client=_Client(certfile, keyfile, password))
-
-    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        """Offer application protocols."""
-        names = tuple(alpn_protocols)
-        if names != self._alpn:
-            super().set_alpn_protocols(names)
-            self._change(alpn=names)
-
-    def set_ciphers(self, cipherlist: str, /) -> None:
-        """Choose the ciphers of TLS 1.2; those without a certificate stay out."""
-        ciphers = cipherlist if cipherlist == CIPHERS else f"{cipherlist}:!aNULL:!eNULL:!PSK:!SRP"
-        super().set_ciphers(ciphers)
-        self._change(ciphers=ciphers)
 
     # Connections
 
@@ -226,8 +165,11 @@ class Context(ssl.SSLContext):
                 why="asyncio gives TLS no socket",
                 next_command="use Context(store, 'host:port'), or an adapter of troth.adapters",
             )
-        name = self._name_for(self._endpoint, _name(server_hostname))
-        inner = self._context_for(self._endpoint, sock=False, name=name)
+        try:
+            name = self._name_for(self._endpoint, _name(server_hostname))
+            inner = self._context_for(self._endpoint, sock=False, name=name)
+        except Exception as error:  # noqa: BLE001  # it is told by the handshake, which closes what the caller has open
+            return GuardedObject.refusing(error, incoming, outgoing)
         wrapped = ssl.SSLContext.wrap_bio(inner, incoming, outgoing, server_hostname=name)
         wrapped._outgoing = outgoing  # type: ignore[attr-defined]  # noqa: SLF001  # our own class
         return wrapped
@@ -265,8 +207,10 @@ class Context(ssl.SSLContext):
     # Inner contexts
 
     def _context_for(self, endpoint: Endpoint, *, sock: bool, name: str) -> GuardedContext:
-        held = self._inner.get((endpoint, sock, name))
-        if held is not None:
+        # With a client certificate, a socket keeps its answer back as a memory object does, and needs no anchor.
+        key = endpoint, sock and self.client is None, name
+        held, state = self._inner.get(key), self.settings.state
+        if held is not None and held.settings == state:
             if held.trust.version == self._store.version():
                 return held.context
             trust = Trust.read(self._store, endpoint, self._domain)
@@ -274,16 +218,12 @@ class Context(ssl.SSLContext):
                 held.trust = held.judge.trust = trust
                 return held.context
         trust = Trust.read(self._store, endpoint, self._domain)
-        anchors = trust.anchors(self._store)
-        if self._client is not None and sock and not anchors:
-            # OpenSSL sends it before we can look. So look first, each time, and accept only what was looked at.
-            trust, anchors = self._judge_beforehand(endpoint, name)
-            return self._make(endpoint, trust, anchors, sock=sock).context
-        made = self._inner[endpoint, sock, name] = self._make(endpoint, trust, anchors, sock=sock)
+        made = self._inner[key] = self._make(endpoint, trust, state, anchored=key[1])
         _limit(self._inner)
         return made.context
 
-    def _make(self, endpoint: Endpoint, trust: Trust, anchors: frozenset[bytes], *, sock: bool) -> _Inner:
+    def _make(self, endpoint: Endpoint, trust: Trust, state: int, *, anchored: bool) -> _Inner:
+        anchors = trust.anchors(self._store)
         inner = client_context(GuardedContext)
         assert isinstance(inner, GuardedContext)  # noqa: S101  # client_context makes what it is asked for
         if trust.chained:
@@ -291,7 +231,7 @@ class Context(ssl.SSLContext):
 
             domain = trust.entry.domain if trust.entry else self._domain
             trust_authorities(inner, self._store, trust.policy, trust.entry, domain)
-        elif anchors and sock:
+        elif anchors and anchored:
             anchor(inner, anchors, any_time=trust.policy.expired is Expiry.ACCEPT)
         judge = EndpointJudge(
             self._store,
@@ -300,61 +240,11 @@ class Context(ssl.SSLContext):
             trust,
             anchors=anchors,
             expect=self._expect,
-            withhold=self._client is not None,
-            alpn=self._alpn,
+            alpn=self.alpn,
         )
         inner.guard = judge
-        self._dress(inner)
-        return _Inner(trust, inner, judge)
-
-    def _judge_beforehand(self, endpoint: Endpoint, name: str) -> tuple[Trust, frozenset[bytes]]:
-        """Look without the client certificate; it may then go to exactly what was trusted."""
-        sent = "" if name == endpoint.host.partition("%")[0] else name
-        target = Target(endpoint=endpoint, server_name=sent, alpn=self._alpn)
-        decision = require_trusted(check_target(self._store, target, domain=self._domain, expect=self._expect))
-        trust = Trust.read(self._store, endpoint, self._domain)
-        if trust.chained or not trust.rejects:
-            return trust, frozenset()
-        if not decision.presented.leaf.for_servers:
-            raise self._nothing_to_hold(endpoint)
-        return trust, frozenset({decision.presented.leaf.der})
-
-    def _nothing_to_hold(self, endpoint: Endpoint) -> BadInput:
-        return BadInput(
-            f"No client certificate is given to {endpoint}: what it would go to cannot be held fast.",
-            why="its certificate is not one for TLS servers, so OpenSSL would not insist on exactly this one",
-            next_command="give the host a certificate whose key usage allows TLS servers",
-        )
-
-    # Settings
-
-    def _dress(self, inner: ssl.SSLContext) -> None:
-        """Give an inner context what the caller set on this one."""
-        inner.options |= self.options
-        inner.minimum_version = self.minimum_version
-        inner.maximum_version = self.maximum_version
-        if self._ciphers != CIPHERS:
-            inner.set_ciphers(self._ciphers)
-        if self._alpn:
-            inner.set_alpn_protocols(list(self._alpn))
-        if self.keylog_filename:
-            inner.keylog_filename = self.keylog_filename
-        if self.post_handshake_auth:
-            inner.post_handshake_auth = True
-        if self._client is not None:
-            client = self._client
-            ssl.SSLContext.load_cert_chain(inner, client.certfile, client.keyfile, client.password)
-
-    def _take_settings(self, other: Context) -> None:
-        """Take what the caller set on another context."""
-        other._dress(self)
-        self._client, self._alpn, self._ciphers = other._client, other._alpn, other._ciphers
-
-    def _change(self, **settings: Any) -> None:
-        for name, value in settings.items():
-            setattr(self, f"_{name}", value)
-        self._inner.clear()
-        self._bound.clear()
+        inner.withholds = self.dress(inner)
+        return _Inner(state, trust, inner, judge)
 
 
 def _name(value: str | bytes | None) -> str:

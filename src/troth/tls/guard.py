@@ -14,7 +14,8 @@ import ssl
 from typing import Any, Protocol, cast
 
 from troth.errors import UnreadableCertificate
-from troth.tls.base import peer_chain
+from troth.tls.base import client_context, peer_chain
+from troth.tls.duct import Duct
 
 Connection = ssl.SSLSocket | ssl.SSLObject
 
@@ -22,12 +23,12 @@ Connection = ssl.SSLSocket | ssl.SSLObject
 class Judge(Protocol):
     """Decides about the connections of one context. Standings are opaque here: what a verdict rests on."""
 
-    def refuses(self, leaf: bytes) -> bool:
-        """Whether a certificate (DER) cannot become trusted, so that the handshake ends before ours leaves."""
+    def admit(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection) -> object:
+        """Give what was seen in the middle of a handshake; raise if no answer to it may leave."""
         ...
 
-    def judge(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection, *, proven: bool) -> object:
-        """Give the standing of a trusted connection; raise for every other."""
+    def judge(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection, seen: object) -> object:
+        """Give the standing of a trusted connection, for what `admit` saw, if it was asked; raise for every other."""
         ...
 
     def recheck(self, standing: object) -> object:
@@ -43,15 +44,38 @@ class GuardedContext(ssl.SSLContext):
     """A context for one endpoint and one version of its pins."""
 
     guard: Judge
+    withholds = False  # whether it has a client certificate, which nobody may see who was not judged
 
-    def verdict(self, connection: Connection) -> object:
+    def admit(self, connection: Connection) -> object:
+        """Look at what was presented in a handshake that goes on; return only if an answer may leave."""
+        chain = peer_chain(connection)
+        return self.guard.admit(chain[0], tuple(chain), connection) if chain else None
+
+    def verdict(self, connection: Connection, seen: object = None) -> object:
         """Judge a completed handshake; return only if the connection may be used."""
         if getattr(connection, "session_reused", False):
             raise UnreadableCertificate("The session was resumed, so no certificate was presented.")
         leaf = connection.getpeercert(binary_form=True)
         if not leaf:
             raise UnreadableCertificate("The host presented no certificate.")
-        return self.guard.judge(leaf, tuple(peer_chain(connection)), connection, proven=True)
+        return self.guard.judge(leaf, tuple(peer_chain(connection)), connection, seen)
+
+    def _wrap_socket(
+        self,
+        sock: GuardedSocket,
+        server_side: bool,  # noqa: FBT001  # `ssl` calls it so
+        server_hostname: str | None = None,
+        *,
+        owner: object = None,
+        session: object = None,
+    ) -> object:
+        """Make the object inside a socket; `ssl` calls this. Where it would not, `do_handshake` refuses."""
+        base, options = cast("Any", super()), {"owner": owner, "session": session}
+        if not self.withholds:
+            return base._wrap_socket(sock, server_side, server_hostname, **options)  # noqa: SLF001  # its own method
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = base._wrap_bio(incoming, outgoing, server_side, server_hostname, **options)  # noqa: SLF001  # its own method
+        return Duct(tls, incoming, outgoing, sock)
 
 
 def _explained(error: Exception, connection: Connection) -> Exception:
@@ -77,6 +101,7 @@ class GuardedSocket(ssl.SSLSocket):
     """An `ssl.SSLSocket` through which nothing passes before the verdict."""
 
     _standing: object = None
+    _seen: object = None
     _dead = False
     _sslobj: object
 
@@ -84,9 +109,10 @@ class GuardedSocket(ssl.SSLSocket):
         """Shake hands, then judge; on any failure the connection is closed."""
         self._require_life()
         try:
+            if self._guarded().withholds and self._sslobj is not None and not isinstance(self._sslobj, Duct):
+                raise ssl.SSLError(1, "a client certificate cannot be withheld with this version of Python")
             super().do_handshake(block)
-            if self._standing is None:
-                self._standing = cast("GuardedContext", self.context).verdict(self)
+            self.inspect(complete=True)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except Exception as error:  # noqa: BLE001  # raised again, as what TLS libraries route
@@ -96,6 +122,26 @@ class GuardedSocket(ssl.SSLSocket):
         except BaseException:
             self._abandon()
             raise
+
+    def inspect(self, *, complete: bool) -> None:
+        """Look at what was presented, or judge a handshake that is complete; return only if an answer may leave."""
+        if self._standing is not None:
+            return
+        if complete:
+            self._standing = self._guarded().verdict(self, self._seen)
+        elif self._seen is None:
+            self._seen = self._guarded().admit(self)
+
+    def recheck(self) -> None:
+        """Ask whether the verdict still holds; on any failure the connection is closed."""
+        try:
+            self._standing = self._guarded().guard.recheck(self._standing)
+        except Exception as error:
+            self._abandon()
+            raise _explained(error, self) from error
+
+    def _guarded(self) -> GuardedContext:
+        return cast("GuardedContext", self.context)
 
     def _abandon(self) -> None:
         """Close the socket, also under files that were made of it, and drop the TLS state."""
@@ -121,11 +167,7 @@ class GuardedSocket(ssl.SSLSocket):
 
     def _before_writing(self) -> None:
         self._need_standing()
-        try:
-            self._standing = cast("GuardedContext", self.context).guard.recheck(self._standing)
-        except Exception as error:
-            self._abandon()
-            raise _explained(error, self) from error
+        self.recheck()
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
         """Read, after the verdict."""
@@ -167,7 +209,7 @@ class GuardedSocket(ssl.SSLSocket):
         if self._dead or self._standing is None:
             return False
         try:
-            self._standing = cast("GuardedContext", self.context).guard.recheck(self._standing)
+            self._standing = self._guarded().guard.recheck(self._standing)
         except Exception:  # noqa: BLE001  # what cannot be checked is not trusted
             return False
         return True
@@ -177,21 +219,24 @@ class GuardedObject(ssl.SSLObject):
     """An `ssl.SSLObject` through which nothing passes before the verdict, and which keeps its second flight back."""
 
     _standing: object = None
+    _seen: object = None
     _dead = False
+    _reason: Exception | None = None
     _outgoing: ssl.MemoryBIO | None = None
 
     def do_handshake(self) -> None:
         """Shake hands, then judge; on a rejection the client's second flight is dropped."""
         if self._dead:
-            raise ssl.SSLError(1, "this connection was rejected: its certificate is not trusted")
+            raise self._reason or ssl.SSLError(1, "this connection was rejected: its certificate is not trusted")
         try:
             try:
                 super().do_handshake()
             except ssl.SSLWantReadError:
-                self._refuse_early()
+                if self._seen is None and self._speaks():
+                    self._seen = self._guarded().admit(self)
                 raise
             if self._standing is None:
-                self._standing = cast("GuardedContext", self.context).verdict(self)
+                self._standing = self._guarded().verdict(self, self._seen)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except Exception as error:  # noqa: BLE001  # raised again, as what TLS libraries route
@@ -202,36 +247,47 @@ class GuardedObject(ssl.SSLObject):
             self._abandon()
             raise
 
+    @classmethod
+    def refusing(cls, error: Exception, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> GuardedObject:
+        """Make an object whose handshake fails: where asyncio asks for an object, it closes nothing if it gets none."""
+        made = cast("GuardedObject", ssl.SSLContext.wrap_bio(client_context(GuardedContext), incoming, outgoing))
+        made._dead, made._reason = True, _explained(error, made)  # noqa: SLF001  # its own attributes
+        return made
+
+    def _guarded(self) -> GuardedContext:
+        return cast("GuardedContext", self.context)
+
+    def _speaks(self) -> bool:
+        """Whether there is something that would leave; without the buffer it cannot be told, so: yes."""
+        return self._outgoing is None or self._outgoing.pending > 0
+
     def _abandon(self) -> None:
         self._dead, self._standing = True, None
         if self._outgoing is not None:
             self._outgoing.read()
 
-    def _refuse_early(self) -> None:
-        """Judge in the middle of a TLS 1.2 handshake, where the client's certificate is about to leave."""
-        if self._outgoing is None or not self._outgoing.pending:
-            return
-        chain = peer_chain(self)
-        guard = cast("GuardedContext", self.context).guard
-        if chain and guard.refuses(chain[0]):
-            guard.judge(chain[0], tuple(chain), self, proven=False)
-            raise UnreadableCertificate("The host's certificate was refused.")
+    def _recheck(self) -> None:
+        try:
+            self._standing = self._guarded().guard.recheck(self._standing)
+        except Exception as error:
+            self._abandon()
+            raise _explained(error, self) from error
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
-        """Read, after the verdict."""
+        """Read, after the verdict. What is said in answer (a client certificate, too) leaves only if it still holds."""
         if self._standing is None:
             self.do_handshake()
-        return super().read(*args, **kwargs)
+        try:
+            return super().read(*args, **kwargs)
+        finally:
+            if self._outgoing is None or self._outgoing.pending:
+                self._recheck()
 
     def write(self, data: Any) -> int:
         """Write, after the verdict."""
         if self._standing is None:
             self.do_handshake()
-        try:
-            self._standing = cast("GuardedContext", self.context).guard.recheck(self._standing)
-        except Exception as error:
-            self._abandon()
-            raise _explained(error, self) from error
+        self._recheck()
         return super().write(data)
 
 

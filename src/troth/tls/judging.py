@@ -7,18 +7,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from troth.errors import BadCertificate, CertificateChanged
+from troth.errors import CertificateChanged
 from troth.model.entry import CheckMode, Entry, EntryState, PinKind, PinState, Policy
-from troth.tls.check import check_target, refusal
+from troth.tls.check import check_target
 from troth.tls.probe import Target, read_leaf
 from troth.trust.rejection import require_trusted
 from troth.trust.verdict import ChainOutcome, Presented
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from troth.model.endpoint import Endpoint
     from troth.model.fingerprint import Fingerprint
+    from troth.store.authorities import Vouching
     from troth.store.protocol import TrustStore
     from troth.tls.guard import Connection
 
@@ -37,23 +36,34 @@ class Trust:
         change: The number of the last change of trust.
         policy: The policy in force at the endpoint.
         entry: The entry; None for a stranger.
+        vouching: Whose word counts, in mode `ca`; None in every other.
     """
 
     version: bytes
     change: int
     policy: Policy
     entry: Entry | None
+    vouching: Vouching | None = None
 
     @classmethod
     def read(cls, store: TrustStore, endpoint: Endpoint, domain: str) -> Trust:
         """Read it; the token first, so that a change in between is seen the next time."""
         version, change = store.version(), store.last_change()
         policy, entry = store.policy(endpoint, domain)
-        return cls(version=version, change=change, policy=policy, entry=entry)
+        found = None
+        if policy.mode is CheckMode.CA:
+            from troth.store.authorities import vouching
+
+            found = vouching(store, entry.domain if entry else domain)
+        return cls(version=version, change=change, policy=policy, entry=entry, vouching=found)
 
     def says_the_same(self, other: Trust) -> bool:
         """Whether both say the same about trust; sightings do not matter."""
-        return self.policy == other.policy and _essence(self.entry) == _essence(other.entry)
+        return (
+            self.policy == other.policy
+            and self.vouching == other.vouching
+            and _essence(self.entry) == _essence(other.entry)
+        )
 
     @property
     def chained(self) -> bool:
@@ -79,6 +89,14 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a handshake showed."""
+
+    presented: Presented
+    chain: ChainOutcome | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What a connection's verdict rests on."""
 
@@ -95,9 +113,8 @@ class EndpointJudge:
         endpoint: The endpoint.
         domain: The domain, if the endpoint is new.
         trust: The record, as the context was made for.
-        anchors: The certificates (DER) that the context accepts, if it is anchored.
+        anchors: The certificates (DER) that are all that may come, if that is known.
         expect: The fingerprint that the first use must have.
-        withhold: Whether a client certificate is loaded that no stranger may see.
         alpn: The application protocols that are offered, for a second look.
     """
 
@@ -110,48 +127,69 @@ class EndpointJudge:
         *,
         anchors: frozenset[bytes] = frozenset(),
         expect: Fingerprint | None = None,
-        withhold: bool = False,
         alpn: tuple[str, ...] = (),
     ):
         self._alpn = alpn
         self._store, self._endpoint, self._domain, self._expect = store, endpoint, domain, expect
         self.trust, self.anchors = trust, anchors
         self.last: Trust | None = None
-        self._refuse: Callable[[bytes], bool] | None = refusal(trust.entry)
-        self._withhold = withhold
         self._sighted: dict[bytes, tuple[float, int, Standing]] = {}
 
-    def refuses(self, leaf: bytes) -> bool:
-        """Whether a certificate cannot become trusted; with a client certificate, also whether it is not known yet."""
-        try:
-            if self._refuse is not None:
-                return self._refuse(leaf)
-        except BadCertificate:
-            return True
-        return self._withhold and self.trust.policy.mode is CheckMode.STRICT
+    def admit(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection) -> Seen | None:
+        """Look at what was presented before an answer to it leaves; the verdict waits for the end of the handshake.
 
-    def judge(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection, *, proven: bool) -> Standing:
+        Raises:
+            CertificateRejected: It would not be trusted.
+            StoreUnusable: The record cannot be read.
+        """
+        if self._sighting(leaf) is not None:
+            return None
+        seen = self._see(leaf, chain, connection)
+        decision = self._store.review(
+            self._endpoint, seen.presented, domain=self._domain, chain=seen.chain, expect=self._expect
+        )
+        if not decision.trusted:
+            self._decide(replace(seen, presented=replace(seen.presented, proven=_has_signed(connection))))
+        return seen
+
+    def judge(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection, seen: object = None) -> Standing:
         """Give the standing of a trusted connection.
 
         Raises:
             CertificateRejected: It is not trusted.
             StoreUnusable: The record cannot be read or written, so it is not trusted either.
         """
-        known = self._sighted.get(leaf) if leaf in self.anchors else None
+        known = self._sighting(leaf)
+        if known is not None:
+            return known
         moment = time.monotonic()
-        if known is not None and moment - known[0] < SIGHTING_S and known[1] == self.trust.change:
-            # The bytes on record, seen less than a minute ago, and nothing changed since: nothing to write or to ask.
-            return known[2]
-        presented = self._presented(leaf, chain, connection, proven=proven)
-        outcome = self._chain(connection) if self.trust.chained and proven else None
-        require_trusted(
-            self._store.judge(self._endpoint, presented, domain=self._domain, chain=outcome, expect=self._expect)
-        )
-        standing = Standing(trust=self._read(), presented=presented, chain=outcome)
+        if not isinstance(seen, Seen) or seen.presented.leaf.der != leaf:
+            seen = self._see(leaf, chain, connection)
+        self._decide(seen)
+        # What changed since the context was made, in the middle of this decision too, counts at once.
+        standing = self.recheck(Standing(trust=self.trust, presented=seen.presented, chain=seen.chain))
         self.last = standing.trust
         if leaf in self.anchors:
             self._sighted[leaf] = (moment, standing.trust.change, standing)
         return standing
+
+    def _sighting(self, leaf: bytes) -> Standing | None:
+        """Give the standing of the bytes on record, seen less than a minute ago, if nothing changed since."""
+        known = self._sighted.get(leaf)
+        if known is None or time.monotonic() - known[0] >= SIGHTING_S or known[1] != self.trust.change:
+            return None
+        return known[2]
+
+    def _see(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection) -> Seen:
+        presented = self._presented(leaf, chain, connection)
+        return Seen(presented=presented, chain=self._chain(connection) if self.trust.chained else None)
+
+    def _decide(self, seen: Seen) -> None:
+        require_trusted(
+            self._store.judge(
+                self._endpoint, seen.presented, domain=self._domain, chain=seen.chain, expect=self._expect
+            )
+        )
 
     def recheck(self, standing: object) -> Standing:
         """Give the standing as it is now.
@@ -166,10 +204,13 @@ class EndpointJudge:
             return standing
         if self._store.last_change() == standing.trust.change:
             return replace(standing, trust=replace(standing.trust, version=version))
-        trust = self._read()
-        require_trusted(
-            self._store.review(self._endpoint, standing.presented, domain=self._domain, chain=standing.chain)
-        )
+        trust = Trust.read(self._store, self._endpoint, self._domain)
+        chain = standing.chain
+        if chain is not None and trust.vouching is not None:
+            from troth.tls.authority import still_vouched
+
+            chain = still_vouched(chain, standing.trust.vouching, trust.vouching)
+        require_trusted(self._store.review(self._endpoint, standing.presented, domain=self._domain, chain=chain))
         return replace(standing, trust=trust)
 
     def explain(self, error: ssl.SSLCertVerificationError, connection: Connection) -> ssl.SSLError:
@@ -189,10 +230,7 @@ class EndpointJudge:
             f"{self._endpoint} presented another certificate than the one on record.", why=why, next_command=command
         )
 
-    def _read(self) -> Trust:
-        return Trust.read(self._store, self._endpoint, self._domain)
-
-    def _presented(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection, *, proven: bool) -> Presented:
+    def _presented(self, leaf: bytes, chain: tuple[bytes, ...], connection: Connection) -> Presented:
         address = ""
         if isinstance(connection, ssl.SSLSocket):
             peer = connection.getpeername()
@@ -202,7 +240,6 @@ class EndpointJudge:
             chain=chain,
             address=address,
             server_name=_sent_name(connection, self._endpoint),
-            proven=proven,
         )
 
     def _chain(self, connection: Connection) -> ChainOutcome:
@@ -226,6 +263,15 @@ def _sent_name(connection: Connection, endpoint: Endpoint) -> str:
     """Give the server name that was sent, where it is another than the endpoint's own."""
     name = connection.server_hostname or ""
     return "" if name == endpoint.host.partition("%")[0] else name
+
+
+def _has_signed(connection: Connection) -> bool:
+    """Whether the host has signed a handshake that is not complete: by its key exchange (RFC 5246 section 7.4.3).
+
+    The names of TLS 1.3's ciphers begin otherwise: there the signature comes last.
+    """
+    cipher = connection.cipher()
+    return cipher is not None and cipher[0].startswith(("ECDHE-", "DHE-"))
 
 
 def _has_issuers(entry: Entry | None) -> bool:

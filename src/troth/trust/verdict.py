@@ -94,6 +94,7 @@ class ChainOutcome:
         path: SHA-256 of every certificate on the verified path, the anchor too, and of every key in them: what a
             revocation may name.
         fault: What kind of failure it was, if it was one.
+        anchor: SHA-256 of the certificate that the path ends at: the CA that is trusted.
     """
 
     valid: bool
@@ -101,6 +102,7 @@ class ChainOutcome:
     issuers: frozenset[Fingerprint] = frozenset()
     path: frozenset[Fingerprint] = frozenset()
     fault: ChainFault | None = None
+    anchor: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
