@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 from troth.errors.base import TrothError
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                 decision = check_target(opened, each, domain=args.domain, expect=expect)
             except TrothError as error:
                 output.complain(error, as_json=args.json)
-                results.append(_failed(each.endpoint, error))
+                results.append(documents.unchecked(each.endpoint, error))
                 codes.append(error.exit_code)
                 continue
             results.append(document(decision))
@@ -62,20 +63,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         output.document("troth.check/1", results=results)
     return next(code for code in common.WORST_FIRST if code in codes)
-
-
-def _failed(endpoint: object, error: TrothError) -> dict[str, object]:
-    return {
-        "endpoint": str(endpoint),
-        "verdict": None,
-        "trusted": False,
-        "class": None,
-        "presented": None,
-        "pinned": [],
-        "diff": [],
-        "next_command": error.next_command or None,
-        "error": error.problem(),
-    }
 
 
 def _tell(decision: Decision, *, quiet: bool) -> None:

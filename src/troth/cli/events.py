@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     with desk.opened() as here:
         found = here.board.events(query)
     if args.json:
-        output.document("troth.events/1", events=[_document(each) for each in found])
+        output.document("troth.events/1", events=[documents.event(each) for each in found])
     elif not args.quiet:
         _print(found)
     return 0
@@ -89,13 +90,6 @@ def _query(args: argparse.Namespace) -> Query:
         before=args.before,
         limit=args.limit,
     )
-
-
-def _document(filed: Filed) -> dict[str, object]:
-    from troth.notify.render import event_document
-
-    document = event_document(filed.event)
-    return {"id": filed.id, **document, "message": filed.message, "silenced_by": filed.silence}
 
 
 def _print(found: list[Filed]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import output
 from troth.model.words import DOMAINS
 from troth.store.connection import Database, map_errors
@@ -27,25 +28,7 @@ def run(args: argparse.Namespace) -> int:
     with map_errors(database.path):
         found = listing(database.connection(), database.dialect, domain=args.domain, deleted=args.all)
     if args.json:
-        output.document(
-            "troth.list/1",
-            entries=[
-                {
-                    "endpoint": each.endpoint,
-                    "key": each.key,
-                    "protocol": each.protocol,
-                    "domain": each.domain,
-                    "state": each.state,
-                    "kind": each.kind or None,
-                    "fingerprint": each.fingerprint or None,
-                    "pins": each.pins,
-                    "subject": each.subject or None,
-                    "not_after": each.not_after,
-                    "last_seen": each.last_seen,
-                }
-                for each in found
-            ],
-        )
+        output.document("troth.list/1", entries=[documents.listed(each) for each in found])
         return 0
     if args.quiet:
         return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
     import argparse
 
     from troth.model.certificate import CertificateView
-    from troth.model.entry import Entry, Pin, Policy
+    from troth.model.entry import Entry, Policy
     from troth.model.fingerprint import Fingerprint
 
 
@@ -25,71 +26,13 @@ def run(args: argparse.Namespace) -> int:
     with common.store() as opened:
         entry = common.entry(opened, args)
         policy = entry.override.over(opened.domain_policy(entry.domain))
-        wanted = [pin.certificate for pin in entry.pins] + [entry.presented, entry.rejected]
-        views = {fp: view for fp in wanted if fp is not None and (view := opened.certificate(fp)) is not None}
-        holders = {
-            str(view.spki): [str(each) for each in opened.holders(view.spki, but=entry.endpoint)]
-            for view in views.values()
-        }
+        views, holders = documents.kept(opened, entry)
     if args.pem:
-        return _pem(entry, views)
-    if args.json:
-        output.document("troth.show/1", **document(entry, policy, views, holders))
+        output.block(documents.pem(entry, views))
+    elif args.json:
+        output.document("troth.show/1", **documents.entry(entry, policy, views, holders))
     elif not args.quiet:
         _tell(entry, policy, views, holders)
-    return 0
-
-
-def document(
-    entry: Entry, policy: Policy, views: dict[Fingerprint, CertificateView], holders: dict[str, list[str]]
-) -> dict[str, object]:
-    """Give an entry as JSON-able values."""
-    from troth.trust.diff import certificate_fields
-    from troth.trust.explain import moment
-
-    def pin(each: Pin) -> dict[str, object]:
-        view = views.get(each.certificate) if each.certificate else None
-        return {
-            "kind": each.kind.value,
-            "fingerprint": str(each.fingerprint),
-            "state": each.state.value,
-            "evidence": each.evidence.value,
-            "added_at": moment(each.added_at),
-            "added_by": each.added_by,
-            "first_seen": moment(each.first_seen) if each.first_seen else None,
-            "last_seen": moment(each.last_seen) if each.last_seen else None,
-            "certificate": {**certificate_fields(view), "san": list(view.san)} if view else None,
-            "also_at": holders.get(str(view.spki), []) if view else [],
-        }
-
-    return {
-        "endpoint": str(entry.endpoint),
-        "key": entry.endpoint.key,
-        "protocol": entry.endpoint.protocol,
-        "domain": entry.domain,
-        "state": entry.state.value,
-        "server_name": entry.server_name or None,
-        "policy": {"mode": policy.mode.value, "pin": policy.pin.value, "expired": policy.expired.value},
-        "created_at": moment(entry.created_at),
-        "last_seen": moment(entry.last_seen) if entry.last_seen else None,
-        "presented": str(entry.presented) if entry.presented else None,
-        "rejected": str(entry.rejected) if entry.rejected else None,
-        "rejected_at": moment(entry.rejected_at) if entry.rejected_at else None,
-        "pins": [pin(each) for each in entry.pins],
-    }
-
-
-def _pem(entry: Entry, views: dict[Fingerprint, CertificateView]) -> int:
-    from troth.errors import NotFound
-
-    found = [views[pin.certificate] for pin in entry.current if pin.certificate in views]
-    if not found and entry.presented in views:
-        found = [views[entry.presented]]
-    if not found:
-        raise NotFound(
-            f"No certificate of {entry.endpoint} was ever seen.", next_command=f"troth check {entry.endpoint}"
-        )
-    output.block("".join(view.pem for view in found))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from troth.errors import BadRequest
+from troth.errors import BadRequest, ChangedMeanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +33,7 @@ class Call:
         path: What the path's variables were.
         query: The query, of the operation's type.
         body: The body, of the operation's type.
+        if_match: The versions that the caller has seen and means (`If-Match`); empty if it does not matter.
         address: Where the call came from.
         agent: What the caller's program calls itself.
         login: The secret of the caller's log-in, where a browser calls.
@@ -43,6 +44,7 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Any = None
     body: Any = None
+    if_match: str = ""
     address: str = ""
     agent: str = ""
     login: str = ""
@@ -53,6 +55,20 @@ class Call:
         assert self.who is not None  # noqa: S101  # operations with a permission are never called without
         return self.who
 
+    def require_version(self, version: str) -> None:
+        """Go on only if what is there now is what the caller has seen; inside the transaction of the change.
+
+        Raises:
+            ChangedMeanwhile: It is not.
+        """
+        wanted = {each.strip() for each in self.if_match.split(",")} - {""}
+        if wanted and not wanted & {"*", f'"{version}"'}:
+            raise ChangedMeanwhile(
+                "It was changed since you looked at it; nothing was done.",
+                why="its version is no longer the one in If-Match",
+                next_command="look again, and decide about what is there now",
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -62,11 +78,15 @@ class Answer:
         result: The result.
         status: The status.
         cookie: A `Set-Cookie` header.
+        version: The version of what is given, for `If-Match`. It covers what is trusted, and no mere sightings.
+        media: The media type, where the operation has several.
     """
 
     result: Any = None
     status: int = 200
     cookie: str = ""
+    version: str = ""
+    media: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +105,12 @@ class Operation:
         status: The status when it worked.
         query: What the query holds.
         body: What the body holds.
-        errors: The statuses of failures that it may end with, besides 400, 401, 403, 429 and 5xx.
-        media: The media type of the result, where it is not JSON.
+        errors: The statuses of failures that it may end with, besides 400, 401, 403, 422, 429 and 5xx.
+        media: The media types of the result, where it is not JSON alone.
+        long: It reaches out to other hosts, or reads everything. Such calls have threads of their own, so that they keep
+            nobody else waiting; and a certificate that is rejected is the failure of another host, not of the caller.
+        versioned: It takes `If-Match`, and gives `ETag` where it gives an entry.
+        larger: How many bytes its body may have, if more than others.
     """
 
     method: Method
@@ -101,7 +125,10 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     errors: tuple[int, ...] = ()
-    media: str = "application/json"
+    media: tuple[str, ...] = ("application/json",)
+    long: bool = False
+    versioned: bool = False
+    larger: int = 0
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from troth.model.entry import Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
-from troth.store.listing import Listed, listing
+from troth.store.listing import Listed, Wanted, listing, page
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from troth.model.endpoint import Endpoint
     from troth.store.engine import Connection, Engine
 
+_ALL = 1 << 62
+_OWN = "e.mode IS NOT NULL OR e.pin IS NOT NULL OR e.expired IS NOT NULL"
 Clock = Callable[[], datetime]
-_RECORDS = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq"
+_RECORDS = "SELECT * FROM journal WHERE seq > ?1 AND (CAST(?2 AS TEXT) IS NULL OR subject = ?2) ORDER BY seq LIMIT ?3"
 
 
 class Reader:
@@ -83,6 +85,16 @@ class Reader:
         with self.reading() as connection:
             return listing(connection, self._engine.dialect, domain=domain, deleted=deleted)
 
+    def page(self, wanted: Wanted) -> list[Listed]:
+        """Read one page of the listing, searched and cut in the database."""
+        with self.reading() as connection:
+            return page(connection, self._engine.dialect, wanted)
+
+    def with_own_policy(self) -> tuple[Entry, ...]:
+        """Read the entries that have settings of their own."""
+        with self.reading() as connection:
+            return tuple(rows.select_entries(connection, _OWN))
+
     def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
         """Read a kept certificate."""
         with self.reading() as connection:
@@ -123,10 +135,10 @@ class Reader:
             found = connection.execute("SELECT * FROM revocation ORDER BY revoked_at").fetchall()
             return [(Fingerprint(fp), rows.from_us(at) or self.now(), who, why) for fp, at, who, why in found]
 
-    def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[journal.Record]:
-        """Read the journal, in order."""
+    def records(self, *, subject: str | None = None, since: int = 0, limit: int = _ALL) -> Iterator[journal.Record]:
+        """Read the journal, in order; `since` is the number of the record before the first."""
         with self.reading() as connection:
-            found = connection.execute(_RECORDS, (since, subject))
+            found = connection.execute(_RECORDS, (since, subject, limit))
         with self._engine.map_errors():
             yield from map(_record, found)
 
