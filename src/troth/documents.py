@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from troth.notify.events import Filed
     from troth.notify.settings import Channels, Configured
     from troth.notify.silences import Silence
+    from troth.store.audit import Audit
+    from troth.store.authorities import Authority
     from troth.store.listing import Listed
     from troth.store.protocol import TrustStore
 
@@ -94,6 +96,17 @@ def kept(store: TrustStore, found: Entry) -> tuple[dict[Fingerprint, Certificate
         str(view.spki): [str(each) for each in store.holders(view.spki, but=found.endpoint)] for view in views.values()
     }
     return views, holders
+
+
+def version(found: Entry) -> str:
+    """Give a text that differs after every change of an entry's trust; sightings of what is trusted do not move it."""
+    import hashlib
+
+    from troth.store.journal import canonical, subject_of
+    from troth.store.rows import trust_state
+
+    text = canonical([subject_of(found.endpoint), trust_state(found)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def pem(found: Entry, views: dict[Fingerprint, CertificateView]) -> str:
@@ -175,6 +188,30 @@ def policies(store: TrustStore) -> list[Document]:
 def policy(of: str, found: Policy) -> Document:
     """Give a policy, and what it is of."""
     return {"of": of, "mode": found.mode.value, "pin": found.pin.value, "expired": found.expired.value}
+
+
+def revocation(fingerprint: Fingerprint, at: datetime, by: str, reason: str) -> Document:
+    """Give something that is never trusted again."""
+    return {"fingerprint": str(fingerprint), "revoked_at": _time(at), "revoked_by": by, "reason": reason}
+
+
+def authority(each: Authority) -> Document:
+    """Give a CA that a domain trusts."""
+    from troth.trust.explain import moment
+
+    return {
+        "alias": each.alias,
+        "fingerprint": str(each.view.fingerprint),
+        "subject": each.view.subject,
+        "not_after": moment(each.view.not_after),
+        "added_at": _time(each.added_at),
+        "added_by": each.added_by,
+    }
+
+
+def audited(done: Audit) -> Document:
+    """Give what an audit found."""
+    return {"intact": not done.faults, "records": done.records, "head": done.head, "faults": done.faults}
 
 
 def ise_server(server: Server) -> Document:

@@ -70,14 +70,11 @@ def kind_of(text: str | None) -> object:
 
 def _query(args: argparse.Namespace) -> Query:
     from troth.cli import desk
-    from troth.model.endpoint import Endpoint
-    from troth.notify.board import Query
+    from troth.notify.board import Query, whereabouts
 
     host = port = since = None
     if args.endpoint:
-        # With two default ports, a port that was named is the same in both readings.
-        one, other = (Endpoint.parse(args.endpoint, default_port=each) for each in (1, 2))
-        host, port = one.host, one.port if one.port == other.port else None
+        host, port = whereabouts(args.endpoint)
     if args.since:
         since = desk.moment(args.since) if "T" in args.since else desk.now() - desk.length(args.since)
     return Query(

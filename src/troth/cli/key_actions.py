@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from troth.cli import asking, common, key_output, output
 from troth.errors import BadInput, CertificateUnfit, IdentityMissing, NotFound
 from troth.identity import Algorithm, Identity, Role, Severity
 from troth.identity.lint import errors
+from troth.identity.names import usual_names
 
 if TYPE_CHECKING:
     import argparse
@@ -70,7 +70,7 @@ def csr(args: argparse.Namespace) -> int:
     found = identity()
     found.current()  # before anybody answers six questions in vain
     who = asking.subject({name: getattr(args, name) for name in asking.QUESTIONS})
-    usual = default_names(found, who)
+    usual = usual_names(found.current().names, who)
     names = args.san or (asking.names(usual) if args.cn is None else usual)
     if args.out is None:
         made = request(found, who, names, args)
@@ -97,16 +97,6 @@ def request(found: Identity, who: Subject, names: Sequence[str], args: argparse.
         raise BadInput("A key that is used again keeps its kind: give --reuse-key or --algorithm.")
     text = found.request(who, names, Algorithm(args.algorithm or Algorithm.EC_P256), reuse_key=args.reuse_key)
     return next(each for each in found.generations() if each.request == text)
-
-
-def default_names(found: Identity, who: Subject) -> tuple[str, ...]:
-    """Give the names to ask for where none are given: the common name, if it is a host's, and those of today."""
-    from troth.identity.names import parse_san
-
-    names = list(found.current().names)
-    with contextlib.suppress(BadInput):  # a common name may be anything
-        names.insert(0, parse_san(who.cn))
-    return tuple(dict.fromkeys(names))
 
 
 def import_(args: argparse.Namespace) -> int:

@@ -147,31 +147,22 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> Settings:
     from troth.errors import BadInput
-    from troth.notify.mail import DEFAULT_PORTS, MailSettings, Security
-    from troth.notify.syslog import SyslogSettings
-    from troth.notify.webhook import WebhookSettings
+    from troth.notify.channel import ChannelKind
+    from troth.notify.settings import settings_of
 
-    if args.what not in ("smtp", "webhook", "syslog") or not args.where:
+    if args.what not in list(ChannelKind) or not args.where:
         raise BadInput(
             "Say what kind of channel, and where it goes.", next_command="troth mail set smtp|webhook|syslog PLACE"
         )
-    if args.what == "webhook":
-        return WebhookSettings.parse(args.where, domain=args.domain)
-    if args.what == "syslog":
-        return SyslogSettings.parse(args.where, domain=args.domain)
-    from troth.model.endpoint import Endpoint
-
-    endpoint = Endpoint.parse(args.where, default_port=DEFAULT_PORTS[Security(args.security)])
-    found = {
-        "host": endpoint.host,
-        "port": endpoint.port,
-        "security": args.security,
-        "user": args.user,
-        "sender": args.sender or "",
-        "recipients": args.recipients or [],
-        "domain": args.domain,
-    }
-    return MailSettings.read(found)
+    return settings_of(
+        ChannelKind(args.what),
+        args.where,
+        sender=args.sender or "",
+        recipients=args.recipients or (),
+        user=args.user,
+        security=args.security,
+        domain=args.domain,
+    )
 
 
 def _secret(args: argparse.Namespace) -> bytes | None:

@@ -10,13 +10,13 @@ import msgspec
 from troth.accounts.roles import Permission, Role
 from troth.accounts.tokens import LONGEST_LIFE
 from troth.errors import BadInput
+from troth.server.api.login import Short, Text
 from troth.server.operations import Operation
 
 if TYPE_CHECKING:
     from troth.accounts.protocols import User
     from troth.accounts.sessions import Login
     from troth.accounts.tokens import Token
-    from troth.server.api.login import Short, Text
     from troth.server.operations import Call
 
 RoleName = Literal["viewer", "operator", "administrator"]
