@@ -18,7 +18,7 @@ from troth.server import headers, openapi
 from troth.server.api import OPERATIONS
 from troth.server.cookies import bearer, login_secret
 from troth.server.health import health_routes
-from troth.server.operations import Answer, Call, parse_body, parse_query
+from troth.server.operations import Answer, Call, parse_body, parse_if_match, parse_query
 from troth.server.problems import HANDLERS, Upstream
 from troth.server.security import guarded
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from troth.accounts.protocols import Identity
     from troth.node.node import Node
     from troth.server.operations import Operation
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
 
 # Handlers wait for the database and for other hosts; more of them at once would only wait for each other.
 _THREADS = 16
@@ -53,17 +55,12 @@ def application(node: Node, *, names: Callable[[], Collection[str]]) -> ASGIApp:
         del request
         return JSONResponse(described)
 
-    # A path whose last words are fixed is tried before one with a variable in their place.
-    ordered = sorted(OPERATIONS, key=lambda each: [part.startswith("{") for part in each.path.split("/")])
-    routes = [
-        Route(
-            f"/api/v1{each.path}",
-            _endpoint(each, node, long_threads if each.long else threads),
-            methods=[each.method],
-            name=each.name,
-        )
-        for each in ordered
-    ]
+    # One route a path, so that `Allow` is right; fixed words are tried before a variable in their place.
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for each in sorted(OPERATIONS, key=lambda each: [part.startswith("{") for part in each.path.split("/")]):
+        made = _endpoint(each, node, long_threads if each.long else threads)
+        paths.setdefault(f"/api/v1{each.path}", {})[each.method] = made
+    routes = [Route(path, _by_method(found), methods=list(found)) for path, found in paths.items()]
     routes += [Route("/api/openapi.json", describe, methods=["GET"]), *health_routes(node, threads)]
     inner = Starlette(routes=routes, exception_handlers=HANDLERS)
     throttle = Throttle(burst=_BURST, rate=_PER_S)
@@ -71,9 +68,14 @@ def application(node: Node, *, names: Callable[[], Collection[str]]) -> ASGIApp:
     return guarded(inner, names=names, throttle=throttle, larger=larger)
 
 
-def _endpoint(
-    operation: Operation, node: Node, threads: anyio.CapacityLimiter
-) -> Callable[[Request], Awaitable[Response]]:
+def _by_method(found: dict[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await found["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
+
+
+def _endpoint(operation: Operation, node: Node, threads: anyio.CapacityLimiter) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         body = await request.body()
         work = functools.partial(_answer, operation, node, request, body)
@@ -94,7 +96,7 @@ def _answer(operation: Operation, node: Node, request: Request, body: bytes) -> 
         path=request.path_params,
         query=parse_query(operation.query, request.query_params.multi_items()),
         body=parse_body(operation.body, request.headers.get("content-type", ""), body),
-        if_match=request.headers.get("if-match", "") if operation.versioned else "",
+        if_match=parse_if_match(headers.one(request.scope, "if-match")) if operation.versioned else "",
         address=source,
         agent=request.headers.get("user-agent", "")[:200],
         login=login_secret(request.scope),

@@ -10,7 +10,7 @@ import msgspec
 
 from troth import documents, manage
 from troth.accounts.roles import Permission
-from troth.errors import BadRequest
+from troth.errors import BadInput
 from troth.model.certificate import CertificateView
 from troth.model.entry import PinKind
 from troth.server.api.words import (
@@ -293,7 +293,7 @@ def _after(text: str) -> tuple[str, int, str]:
         data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         return msgspec.json.decode(data, type=tuple[str, Annotated[int, msgspec.Meta(ge=0, le=65535)], str])
     except (UnicodeError, binascii.Error, msgspec.DecodeError):
-        raise BadRequest("The cursor is none that this node gave.", next_command="begin again without one") from None
+        raise BadInput("The cursor is none that this node gave.", next_command="begin again without one") from None
 
 
 _READ = Permission.READ
