@@ -39,6 +39,7 @@ BELOW = {
     "__main__": {"cli"},
     "_version": set(),
     "api": {"errors", "model", "trust", "store", "tls"},
+    "documents": {"errors", "model", "trust", "store", "exchange", "identity", "ise", "notify"},
     "exchange": {"errors", "model", "trust", "store", "formats"},
     "manage": {"errors", "model", "trust", "store"},
     "repository": {"errors", "model"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 from troth.cli.main import at_home
 from troth.errors.base import TrothError
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             except TrothError as error:
                 error.next_command = at_home(error.next_command, args.home)
                 output.complain(error, as_json=args.json)
-                results.append(_failed(each.endpoint, error))
+                results.append(documents.unchecked(each.endpoint, error))
                 codes.append(error.exit_code)
                 continue
             found, code = _judged(opened, decision, args)
@@ -80,20 +81,6 @@ def _judged(opened: TrustStore, decision: Decision, args: argparse.Namespace) ->
         refused.next_command, refused.details["result"] = command, found
         output.complain(refused, as_json=True)
     return found, refused.exit_code
-
-
-def _failed(endpoint: object, error: TrothError) -> dict[str, object]:
-    return {
-        "endpoint": str(endpoint),
-        "verdict": None,
-        "trusted": False,
-        "class": None,
-        "presented": None,
-        "pinned": [],
-        "diff": [],
-        "next_command": error.next_command or None,
-        "error": error.problem(),
-    }
 
 
 def _tell(decision: Decision, args: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     with desk.opened() as here:
         found = here.board.events(query)
     if args.json:
-        output.document("troth.events/1", events=[_document(each) for each in found])
+        output.document("troth.events/1", events=[documents.event(each) for each in found])
     elif not args.quiet:
         _print(found)
     return 0
@@ -69,14 +70,11 @@ def kind_of(text: str | None) -> object:
 
 def _query(args: argparse.Namespace) -> Query:
     from troth.cli import desk
-    from troth.model.endpoint import Endpoint
-    from troth.notify.board import Query
+    from troth.notify.board import Query, whereabouts
 
     host = port = since = None
     if args.endpoint:
-        # With two default ports, a port that was named is the same in both readings.
-        one, other = (Endpoint.parse(args.endpoint, default_port=each) for each in (1, 2))
-        host, port = one.host, one.port if one.port == other.port else None
+        host, port = whereabouts(args.endpoint)
     if args.since:
         since = desk.moment(args.since) if "T" in args.since else desk.now() - desk.length(args.since)
     return Query(
@@ -89,13 +87,6 @@ def _query(args: argparse.Namespace) -> Query:
         before=args.before,
         limit=args.limit,
     )
-
-
-def _document(filed: Filed) -> dict[str, object]:
-    from troth.notify.render import event_document
-
-    document = event_document(filed.event)
-    return {"id": filed.id, **document, "message": filed.message, "silenced_by": filed.silence}
 
 
 def _print(found: list[Filed]) -> None:

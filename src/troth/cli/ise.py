@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _add(args: argparse.Namespace) -> int:
         )
         made = actions.add(servers, store, wish)
     if args.json:
-        output.document("troth.ise.add/1", server=document(made))
+        output.document("troth.ise.add/1", server=documents.ise_server(made))
     elif not args.quiet:
         _show(made)
     return 0
@@ -125,7 +126,7 @@ def _list(args: argparse.Namespace) -> int:
     with node() as (servers, _):
         found = servers.all()
     if args.json:
-        output.document("troth.ise.list/1", servers=[document(each) for each in found])
+        output.document("troth.ise.list/1", servers=[documents.ise_server(each) for each in found])
     elif not args.quiet and found:
         header = ("ROLE", "SERVER", "STATE", "SINCE", "VERSION", "NODE", "ACTIVE", "USER")
         output.table(header, [_row(each) for each in found])
@@ -145,7 +146,7 @@ def _test(args: argparse.Namespace) -> int:
             raise NotFound("No ISE server is on record.", next_command="troth ise add HOST --user USER")
         found = [actions.examine(servers, store, each) for each in chosen]
     if args.json:
-        output.document("troth.ise.test/1", servers=[document(each) for each in found])
+        output.document("troth.ise.test/1", servers=[documents.ise_server(each) for each in found])
     elif not args.quiet:
         for each in found:
             _show(each)
@@ -220,26 +221,6 @@ def _ask_password(args: argparse.Namespace) -> str:
     return first
 
 
-def document(server: Server) -> dict[str, object]:
-    """Give a server as programs read it; there is no password in it."""
-    state, findings = server.state, server.findings
-    counts = findings.counts
-    return {
-        "role": server.role.value,
-        "endpoint": str(server.endpoint),
-        "user": server.user,
-        "state": state.condition.value,
-        "since": _time(state.since),
-        "polled_at": _time(state.polled_at),
-        "why": state.why or None,
-        "next_step": state.next_step or None,
-        "version": findings.version.version or None,
-        "node_type": findings.version.node_type.value,
-        "counts": {"active": counts.active, "posture": counts.posture, "profiler": counts.profiler},
-        "found_at": _time(findings.at),
-    }
-
-
 def exit_code(condition: Condition) -> int:
     """Give the exit code of a server's condition: that of the failure behind it."""
     from troth.ise.models import Condition
@@ -288,9 +269,3 @@ def _notes(servers: list[Server] | tuple[Server, ...]) -> None:
             output.note(f"{each.endpoint}: {each.state.why}")
         if each.state.why and each.state.next_step:
             output.note(f"  next: {each.state.next_step}")
-
-
-def _time(moment: object) -> str | None:
-    from datetime import UTC, datetime
-
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if isinstance(moment, datetime) else None

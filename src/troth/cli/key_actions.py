@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from troth import documents
 from troth.cli import asking, common, key_output, output
 from troth.errors import BadInput, CertificateUnfit, IdentityMissing, NotFound
 from troth.identity import Algorithm, Identity, Role, Severity
 from troth.identity.lint import errors
+from troth.identity.names import usual_names
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +45,7 @@ def show(args: argparse.Namespace) -> int:
     elif args.json:
         state = found.state()
         output.document(
-            "troth.key.show/1", generations=[key_output.document(each) for each in every], on_restart=state.on_start
+            "troth.key.show/1", generations=[documents.generation(each) for each in every], on_restart=state.on_start
         )
     elif not args.quiet:
         key_output.tell(every, on_restart=found.state().on_start)
@@ -56,7 +57,7 @@ def generate(args: argparse.Namespace) -> int:
     found = identity()
     made = found.create(args.san or _names_so_far(found), Algorithm(args.algorithm or Algorithm.EC_P256))
     if args.json:
-        output.document("troth.key.generate/1", generation=key_output.document(made))
+        output.document("troth.key.generate/1", generation=documents.generation(made))
     elif not args.quiet:
         output.say(f"generated  {made.role}  {key_output.fingerprint(made)}")
         if made.role is Role.NEXT:
@@ -69,7 +70,7 @@ def csr(args: argparse.Namespace) -> int:
     found = identity()
     found.current()  # before anybody answers six questions in vain
     who = asking.subject({name: getattr(args, name) for name in asking.QUESTIONS})
-    usual = default_names(found, who)
+    usual = usual_names(found.current().names, who)
     names = args.san or (asking.names(usual) if args.cn is None else usual)
     if args.out is None:
         made = request(found, who, names, args)
@@ -80,7 +81,7 @@ def csr(args: argparse.Namespace) -> int:
             text = made.request
             file.write(text)
     if args.json:
-        output.document("troth.key.csr/1", request=text, file=args.out, generation=key_output.document(made))
+        output.document("troth.key.csr/1", request=text, file=args.out, generation=documents.generation(made))
     elif args.out is None:
         sys.stdout.write(text)
     elif not args.quiet:
@@ -96,16 +97,6 @@ def request(found: Identity, who: Subject, names: Sequence[str], args: argparse.
         raise BadInput("A key that is used again keeps its kind: give --reuse-key or --algorithm.")
     text = found.request(who, names, Algorithm(args.algorithm or Algorithm.EC_P256), reuse_key=args.reuse_key)
     return next(each for each in found.generations() if each.request == text)
-
-
-def default_names(found: Identity, who: Subject) -> tuple[str, ...]:
-    """Give the names to ask for where none are given: the common name, if it is a host's, and those of today."""
-    from troth.identity.names import parse_san
-
-    names = list(found.current().names)
-    with contextlib.suppress(BadInput):  # a common name may be anything
-        names.insert(0, parse_san(who.cn))
-    return tuple(dict.fromkeys(names))
 
 
 def import_(args: argparse.Namespace) -> int:
@@ -128,7 +119,7 @@ def import_(args: argparse.Namespace) -> int:
             dry_run=False,
             fits=True,
             findings=[each.document() for each in change.findings],
-            generation=key_output.document(change.generation),
+            generation=documents.generation(change.generation),
         )
     elif not args.quiet:
         output.say(f"imported  next  {key_output.fingerprint(change.generation)}")
@@ -180,8 +171,8 @@ def activate(args: argparse.Namespace) -> int:
             activated=done,
             fits=not wrong,
             findings=[each.document() for each in change.findings],
-            generation=key_output.document(change.generation),
-            before=key_output.document(change.before),
+            generation=documents.generation(change.generation),
+            before=documents.generation(change.before),
         )
     elif not args.quiet:
         key_output.tell_findings(each.document() for each in change.findings)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from troth.cli import output
 from troth.identity import Role, Severity
-from troth.trust.diff import certificate_fields
 from troth.trust.explain import moment
 
 if TYPE_CHECKING:
@@ -18,22 +17,6 @@ if TYPE_CHECKING:
     from troth.identity.generations import Generation
 
 _OTHERS = 0o077
-
-
-def document(each: Generation) -> dict[str, object]:
-    """Give a generation as JSON-able values."""
-    view = each.certificate
-    return {
-        "number": each.number,
-        "role": each.role.value,
-        "origin": each.origin.value,
-        "made_at": moment(each.made_at),
-        "key": str(each.spki),
-        "names": list(each.names),
-        "requested": bool(each.request),
-        "certificate": {**certificate_fields(view), "san": list(view.san)} if view else None,
-        "chain": [str(link.fingerprint) for link in each.chain],
-    }
 
 
 def fingerprint(each: Generation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import output
 from troth.cli.listed import listed
 from troth.model.words import DOMAINS
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     import argparse
 
     from troth.store.listing import Listed
-
-_WAITS = "quarantined"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     found = listed(domain=args.domain, deleted=args.all)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if args.json:
-        output.document("troth.list/1", entries=[_document(each, now) for each in found])
+        output.document("troth.list/1", entries=[documents.listed(each, now) for each in found])
     elif args.quiet:
         pass
     elif not found:
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
                     each.domain,
                     (each.kind or "-") + (f" +{each.pins - 1}" if each.pins > 1 else ""),
                     f"{each.fingerprint[:23]}…" if each.fingerprint else "-",
-                    (each.not_after or "-")[:10] + (" (expired)" if _is_expired(each, now) else ""),
+                    (each.not_after or "-")[:10] + (" (expired)" if each.expired(now) else ""),
                     each.subject or "-",
                 )
                 for each in found
@@ -62,31 +61,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _document(each: Listed, now: str) -> dict[str, object]:
-    return {
-        "endpoint": each.endpoint,
-        "key": each.key,
-        "protocol": each.protocol,
-        "domain": each.domain,
-        "state": each.state,
-        "waits": each.pin_state == _WAITS,
-        "kind": each.kind or None,
-        "fingerprint": each.fingerprint or None,
-        "pins": each.pins,
-        "subject": each.subject or None,
-        "not_after": each.not_after,
-        "expired": _is_expired(each, now) if each.not_after else None,
-        "last_seen": each.last_seen,
-    }
-
-
 def _state(each: Listed) -> str:
-    return "deleted, waits" if each.state == "deleted" and each.pin_state == _WAITS else each.state
-
-
-def _is_expired(each: Listed, now: str) -> bool:
-    # Both are of one form, so the order of the texts is that of the times.
-    return each.not_after is not None and each.not_after < now
+    return "deleted, waits" if each.state == "deleted" and each.waits else each.state
 
 
 def _option(domain: str | None) -> str:

@@ -6,13 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
     import argparse
 
-    from troth.cli.desk import Desk
-    from troth.notify.settings import Configured, Settings
+    from troth.notify.settings import Settings
 
 _EPILOG = """a channel's secret is no argument, for every user of a machine can read those:
   smtp      the password: TROTH_MAIL_PASSWORD, --secret-file, or typed in
@@ -71,7 +71,7 @@ def _show(args: argparse.Namespace) -> int:
 
     with desk.opened() as here:
         found = [here.channels.get(args.what)] if args.what else here.channels.configured()
-        documents = [_document(here, each) for each in found]
+        documents = [documents.channel(here.channels, each) for each in found]
     if args.json:
         output.document("troth.mail/1", channels=documents)
     elif not args.quiet:
@@ -103,7 +103,7 @@ def _set(args: argparse.Namespace) -> int:
         made = here.channels.set(
             name, settings, secret=secret, least=Severity(args.least), enabled=not args.off, who=here.who
         )
-        document = _document(here, here.channels.get(name))
+        document = documents.channel(here.channels, here.channels.get(name))
         here.outbox.hurry(name)
     if args.json:
         output.document("troth.mail/1", channels=[document], **({"secret": made.decode()} if made else {}))
@@ -121,7 +121,7 @@ def _test(args: argparse.Namespace) -> int:
     name = args.what or "smtp"
     with desk.opened() as here:
         note = here.channels.test(name, who=here.who)
-        destination = str(_document(here, here.channels.get(name))["destination"])
+        destination = str(documents.channel(here.channels, here.channels.get(name))["destination"])
         here.outbox.hurry(name)
     if args.json:
         output.document("troth.mail.test/1", channel=name, destination=destination, note=note or None)
@@ -147,31 +147,22 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> Settings:
     from troth.errors import BadInput
-    from troth.notify.mail import DEFAULT_PORTS, MailSettings, Security
-    from troth.notify.syslog import SyslogSettings
-    from troth.notify.webhook import WebhookSettings
+    from troth.notify.channel import ChannelKind
+    from troth.notify.settings import settings_of
 
-    if args.what not in ("smtp", "webhook", "syslog") or not args.where:
+    if args.what not in list(ChannelKind) or not args.where:
         raise BadInput(
             "Say what kind of channel, and where it goes.", next_command="troth mail set smtp|webhook|syslog PLACE"
         )
-    if args.what == "webhook":
-        return WebhookSettings.parse(args.where, domain=args.domain)
-    if args.what == "syslog":
-        return SyslogSettings.parse(args.where, domain=args.domain)
-    from troth.model.endpoint import Endpoint
-
-    endpoint = Endpoint.parse(args.where, default_port=DEFAULT_PORTS[Security(args.security)])
-    found = {
-        "host": endpoint.host,
-        "port": endpoint.port,
-        "security": args.security,
-        "user": args.user,
-        "sender": args.sender or "",
-        "recipients": args.recipients or [],
-        "domain": args.domain,
-    }
-    return MailSettings.read(found)
+    return settings_of(
+        ChannelKind(args.what),
+        args.where,
+        sender=args.sender or "",
+        recipients=args.recipients or (),
+        user=args.user,
+        security=args.security,
+        domain=args.domain,
+    )
 
 
 def _secret(args: argparse.Namespace) -> bytes | None:
@@ -187,20 +178,3 @@ def _secret(args: argparse.Namespace) -> bytes | None:
 
         given = getpass.getpass(f"Password of {args.user} (empty to keep the one on record): ")
     return given.encode() if given else None
-
-
-def _document(here: Desk, channel: Configured) -> dict[str, object]:
-    from troth.trust.explain import moment
-
-    return {
-        "name": channel.name,
-        "kind": channel.kind.value,
-        "destination": here.channels.destination(channel),
-        "settings": channel.settings.document(),
-        "has_secret": channel.has_secret,
-        "least": channel.least.value,
-        "enabled": channel.enabled,
-        "trouble": channel.trouble or None,
-        "changed_at": moment(channel.changed_at),
-        "changed_by": channel.changed_by,
-    }

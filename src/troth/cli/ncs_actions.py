@@ -97,23 +97,14 @@ def import_ca(given: dict[str, str]) -> int:
     """Trust a CA, from a PEM file in a repository."""
     from troth import repository
     from troth.cli import common
-    from troth.errors import BadFile
-    from troth.model.certificate import certificates_from_pem
-    from troth.store.authorities import add_authority
+    from troth.store.authorities import add_authority, read_authority
 
     with common.store() as opened:
         text = repository.read(opened.folder, given["repository"], given["file"])
-        if "PRIVATE KEY" in text:
-            raise BadFile(
-                f"{given['file']} holds a private key; a CA's private key belongs on no other machine.",
-                next_command="give the CA's certificate alone, and remove this file",
-            )
-        views = certificates_from_pem(text)
-        if len(views) != 1:
-            raise BadFile(f"{given['file']} holds {len(views)} certificates; an alias names one.")
-        add_authority(opened, given[_CHOICE], given["alias"], views[0])
-        late = not views[0].valid_at(opened.now())
-    output.say(f"imported {given['alias']}  {views[0].fingerprint}  {views[0].subject}")
+        view = read_authority(text, given["file"])
+        add_authority(opened, given[_CHOICE], given["alias"], view)
+        late = not view.valid_at(opened.now())
+    output.say(f"imported {given['alias']}  {view.fingerprint}  {view.subject}")
     if late:
         output.note("it is outside its dates, so it vouches for nobody")
     return 0

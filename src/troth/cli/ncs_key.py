@@ -11,13 +11,14 @@ def genkey(given: dict[str, str]) -> int:
     """Make a key and a request: the six questions, then the one that the incumbent forgot."""
     from troth import repository
     from troth.cli import common, key_actions
+    from troth.identity.names import usual_names
     from troth.node import home
 
     found = key_actions.identity()
     found.current()
     place = repository.path(home.find(), given["repository"], given["file"])
     who = asking.subject({})
-    names = asking.names(key_actions.default_names(found, who))
+    names = asking.names(usual_names(found.current().names, who))
     with common.new_file(place) as file:
         text = found.request(who, names)
         file.write(text)

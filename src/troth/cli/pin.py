@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 from troth.model.words import DEFAULT_DOMAIN
 
@@ -84,24 +85,7 @@ def changed(schema: str, args: argparse.Namespace, line: str, entry: object, **f
 
     assert isinstance(entry, Entry)  # noqa: S101  # callers give entries
     if args.json:
-        pins = [
-            {
-                "kind": pin.kind.value,
-                "fingerprint": str(pin.fingerprint),
-                "state": pin.state.value,
-                "evidence": pin.evidence.value,
-            }
-            for pin in entry.pins
-        ]
-        output.document(
-            schema,
-            endpoint=str(entry.endpoint),
-            protocol=entry.endpoint.protocol,
-            domain=entry.domain,
-            state=entry.state.value,
-            pins=pins,
-            **fields,
-        )
+        output.document(schema, **documents.changed(entry), **fields)
     elif not args.quiet:
         output.say(line)
     return 0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
     import argparse
 
     from troth.model.certificate import CertificateView
-    from troth.model.entry import Entry, Pin, Policy
+    from troth.model.entry import Entry, Policy
     from troth.model.fingerprint import Fingerprint
-    from troth.trust.verdict import FieldDiff
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,100 +31,13 @@ def run(args: argparse.Namespace) -> int:
     with common.store() as opened:
         entry = common.entry(opened, args)
         policy = entry.override.over(opened.domain_policy(entry.domain))
-        wanted = [pin.certificate for pin in entry.pins] + [entry.presented, entry.rejected]
-        views = {fp: view for fp in wanted if fp is not None and (view := opened.certificate(fp)) is not None}
-        holders = {
-            str(view.spki): [str(each) for each in opened.holders(view.spki, but=entry.endpoint)]
-            for view in views.values()
-        }
+        views, holders = documents.kept(opened, entry)
     if args.pem:
-        return _pem(entry, views, rejected=args.rejected)
-    if args.json:
-        output.document("troth.show/1", **document(entry, policy, views, holders))
+        output.block(documents.pem(entry, views, rejected=args.rejected))
+    elif args.json:
+        output.document("troth.show/1", **documents.entry(entry, policy, views, holders))
     elif not args.quiet:
         _tell(entry, policy, views, holders)
-    return 0
-
-
-def document(
-    entry: Entry, policy: Policy, views: dict[Fingerprint, CertificateView], holders: dict[str, list[str]]
-) -> dict[str, object]:
-    """Give an entry as JSON-able values."""
-    from troth.trust.explain import moment
-
-    def pin(each: Pin) -> dict[str, object]:
-        view = views.get(each.certificate) if each.certificate else None
-        return {
-            "kind": each.kind.value,
-            "fingerprint": str(each.fingerprint),
-            "state": each.state.value,
-            "evidence": each.evidence.value,
-            "added_at": moment(each.added_at),
-            "added_by": each.added_by,
-            "first_seen": moment(each.first_seen) if each.first_seen else None,
-            "last_seen": moment(each.last_seen) if each.last_seen else None,
-            "certificate": _certificate(view),
-            "also_at": holders.get(str(view.spki), []) if view else [],
-        }
-
-    return {
-        "endpoint": str(entry.endpoint),
-        "key": entry.endpoint.key,
-        "protocol": entry.endpoint.protocol,
-        "domain": entry.domain,
-        "state": entry.state.value,
-        "server_name": entry.server_name or None,
-        "policy": {"mode": policy.mode.value, "pin": policy.pin.value, "expired": policy.expired.value},
-        "created_at": moment(entry.created_at),
-        "last_seen": moment(entry.last_seen) if entry.last_seen else None,
-        "presented": str(entry.presented) if entry.presented else None,
-        "rejected": str(entry.rejected) if entry.rejected else None,
-        "rejected_at": moment(entry.rejected_at) if entry.rejected_at else None,
-        "rejected_certificate": _certificate(_rejected(entry, views)),
-        "rejected_diff": [
-            {"field": each.field, "old": each.old, "new": each.new} for each in _difference(entry, views)
-        ],
-        "pins": [pin(each) for each in entry.pins],
-    }
-
-
-def _certificate(view: CertificateView | None) -> dict[str, object] | None:
-    from troth.trust.diff import certificate_fields
-
-    return {**certificate_fields(view), "san": list(view.san)} if view else None
-
-
-def _rejected(entry: Entry, views: dict[Fingerprint, CertificateView]) -> CertificateView | None:
-    return views.get(entry.rejected) if entry.rejected else None
-
-
-def _difference(entry: Entry, views: dict[Fingerprint, CertificateView]) -> tuple[FieldDiff, ...]:
-    """Compare what was rejected last with what is on record, where both are known."""
-    from troth.trust.diff import diff
-
-    held = [entry.presented, *(pin.certificate for pin in entry.current if pin.kind.value != "issuer")]
-    old = next((views[each] for each in held if each in views), None)
-    new = _rejected(entry, views)
-    return diff(old, new) if old is not None and new is not None else ()
-
-
-def _pem(entry: Entry, views: dict[Fingerprint, CertificateView], *, rejected: bool) -> int:
-    from troth.errors import NotFound
-
-    if rejected:
-        view = _rejected(entry, views)
-        if view is None:
-            raise NotFound(f"Nothing was rejected at {entry.endpoint} since it was last trusted.")
-        output.block(view.pem)
-        return 0
-    found = [views[pin.certificate] for pin in entry.current if pin.certificate in views]
-    if not found and entry.presented in views:
-        found = [views[entry.presented]]
-    if not found:
-        raise NotFound(
-            f"No certificate of {entry.endpoint} was ever seen.", next_command=f"troth check {entry.endpoint}"
-        )
-    output.block("".join(view.pem for view in found))
     return 0
 
 
@@ -155,13 +68,13 @@ def _tell_rejected(entry: Entry, views: dict[Fingerprint, CertificateView]) -> N
     from troth.trust.explain import moment
 
     output.say(f"  rejected    {entry.rejected} at {moment(entry.rejected_at)}")
-    view = _rejected(entry, views)
+    view = documents.rejected(entry, views)
     if view is not None:
         output.say(f"    subject   {view.subject or '(empty)'}")
         output.say(f"    issuer    {'itself' if view.self_issued else view.issuer}")
         output.say(f"    valid     {moment(view.not_before)} to {moment(view.not_after)}")
         output.say(f"    key       {view.spki} ({view.key})")
-    for each in _difference(entry, views):
+    for each in documents.difference(entry, views):
         output.say(f"    {each.field:<19} - {each.old or '(none)'}")
         output.say(f"    {'':<19} + {each.new or '(none)'}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 from troth.cli.events import kind_of
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         with desk.opened() as here:
             found = here.board.silences(over=args.all)
     if args.json:
-        output.document("troth.silence/1", silences=[_document(each) for each in found])
+        output.document("troth.silence/1", silences=[documents.silence(each, desk.now()) for each in found])
     elif not args.quiet:
         _print(args.action, found)
     return 0
@@ -97,23 +98,6 @@ def _number(text: str | None) -> int:
     if not (text and text.isascii() and text.isdigit() and len(text) < 16):
         raise BadInput("Name the silence by its number.", next_command="troth silence list")
     return int(text)
-
-
-def _document(silence: Silence) -> dict[str, object]:
-    from troth.cli import desk
-    from troth.trust.explain import moment
-
-    return {
-        "id": silence.id,
-        "pattern": silence.pattern or None,
-        "domain": silence.domain or None,
-        "kind": silence.kind.value if silence.kind else None,
-        "why": silence.why,
-        "who": silence.who,
-        "since": moment(silence.since),
-        "until": moment(silence.end),
-        "in_force": silence.in_force(desk.now()),
-    }
 
 
 def _print(action: str, found: list[Silence]) -> None:

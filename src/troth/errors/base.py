@@ -59,7 +59,7 @@ class TrothError(Exception):
 class BadInput(TrothError):
     """The words of a call cannot be used as they are."""
 
-    code, slug, exit_code, status = "TROTH-200", "bad-input", 2, 400
+    code, slug, exit_code, status = "TROTH-200", "bad-input", 2, 422
     title = "The input cannot be used"
 
 
@@ -108,7 +108,7 @@ class KeyLocked(BadKey):
 class CertificateUnfit(BadInput):
     """A certificate would not serve this node; nothing was changed."""
 
-    code, slug, status = "TROTH-222", "certificate-unfit", 422
+    code, slug = "TROTH-222", "certificate-unfit"
     title = "The certificate does not fit"
 
 
@@ -224,6 +224,13 @@ class IdentityMissing(IdentityUnusable):
     title = "The node has no identity"
 
 
+class ChangedMeanwhile(TrothError):
+    """What is to be changed is no longer what the caller has seen."""
+
+    code, slug, status = "TROTH-634", "changed-meanwhile", 412
+    title = "It was changed meanwhile"
+
+
 class ConfigUnusable(TrothError):
     """The configuration cannot be used."""
 
@@ -234,7 +241,7 @@ class ConfigUnusable(TrothError):
 class ChannelUnusable(ConfigUnusable):
     """The settings of a channel, or its secret, cannot be used."""
 
-    code, slug = "TROTH-561", "channel-unusable"
+    code, slug, status = "TROTH-561", "channel-unusable", 422
     title = "The channel cannot be used"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -99,6 +100,14 @@ def parse_sans(texts: Iterable[str]) -> tuple[str, ...]:
     if len(found) > MAX_NAMES:
         raise BadInput(f"A certificate is for at most {MAX_NAMES} names here; these are {len(found)}.")
     return found
+
+
+def usual_names(today: Iterable[str], who: Subject) -> tuple[str, ...]:
+    """Give the names to ask for where none are given: the common name, if it is a host's, and those of today."""
+    names = list(today)
+    with contextlib.suppress(BadInput):  # a common name may be anything
+        names.insert(0, parse_san(who.cn))
+    return tuple(dict.fromkeys(names))
 
 
 def general_names(sans: Iterable[str]) -> list[x509.GeneralName]:

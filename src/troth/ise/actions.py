@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from troth.model.endpoint import Endpoint
     from troth.model.fingerprint import Fingerprint
     from troth.store.protocol import TrustStore
+    from troth.tls.connect import Permit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Wish:
         timeout_s: The limit of one request, in seconds.
         expect: The fingerprint (certificate or key) that its certificate must have.
         untested: Whether it is put on record without being asked anything.
+        permit: Raises for an address (and port) that must not be connected to.
     """
 
     endpoint: Endpoint
@@ -50,6 +52,7 @@ class Wish:
     timeout_s: float = 15.0
     expect: Fingerprint | None = None
     untested: bool = False
+    permit: Permit | None = None
 
 
 def add(servers: Servers, store: TrustStore, wish: Wish, *, clock: Clock = utc_now) -> Server:
@@ -70,17 +73,27 @@ def add(servers: Servers, store: TrustStore, wish: Wish, *, clock: Clock = utc_n
         if wish.expect is not None:
             manage.pin(store, wish.endpoint, kind=PinKind.CERTIFICATE, fingerprint=wish.expect, domain=DOMAIN)
     else:
-        target = Target(endpoint=wish.endpoint, timeout_s=wish.timeout_s)
+        target = Target(endpoint=wish.endpoint, timeout_s=wish.timeout_s, permit=wish.permit)
         require_trusted(check_target(store, target, domain=DOMAIN, expect=wish.expect))
         found = asyncio.run(_converse(store, wish.endpoint, wish.credentials, wish.timeout_s, clock))
     made = servers.put(wish.endpoint, wish.credentials, role=wish.role, timeout_s=wish.timeout_s)
     return made if found is None else _keep(servers, made, found)
 
 
-def examine(servers: Servers, store: TrustStore, server: Server, *, clock: Clock = utc_now) -> Server:
+def examine(
+    servers: Servers, store: TrustStore, server: Server, *, clock: Clock = utc_now, strict: bool = False
+) -> Server:
     """Ask a server now, whenever it is due; give it as it stands afterwards.
 
+    Args:
+        servers: The servers.
+        store: The trust store.
+        server: Which.
+        clock: Gives the time.
+        strict: What went wrong with the server is kept, and raised as well.
+
     Raises:
+        TrothError: Something went wrong with the server, and `strict` was asked for.
         StoreUnusable: The trust store cannot be used: nothing was learned about the server.
         NotFound: The server was changed or removed meanwhile.
     """
@@ -90,7 +103,10 @@ def examine(servers: Servers, store: TrustStore, server: Server, *, clock: Clock
         failed = poll_of(error, clock())
         if failed is None:
             raise
-        found = failed
+        kept = _keep(servers, server, failed)
+        if strict:
+            raise
+        return kept
     return _keep(servers, server, found)
 
 

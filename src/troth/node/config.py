@@ -10,6 +10,7 @@ import msgspec
 
 from troth.errors import BadInput, ConfigUnusable
 from troth.model.endpoint import canonical_host
+from troth.watch.reach import ProbePolicy, networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,22 @@ class Logging(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     level: Level = "info"
 
 
+class Probes(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Where users may make the node connect to: the narrowest network that holds an address decides."""
+
+    allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def policy(self) -> ProbePolicy:
+        """The policy that these make.
+
+        Raises:
+            ValueError: One is no network.
+        """
+        return ProbePolicy(allowed=networks(*self.allowed), refused=networks(*self.refused))
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The whole of it."""
 
@@ -63,6 +80,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     health: Listen = Listen(port=8082)
     postgres: Postgres = Postgres()
     database: External = External()
+    probes: Probes = Probes()
     logging: Logging = Logging()
 
 
@@ -99,10 +117,13 @@ def parse(text: str) -> Config:
         config = msgspec.convert(document, Config)
         for each in config.names:
             canonical_host(each)
+        _ = config.probes.policy
     except msgspec.ValidationError as error:
         raise _bad(str(error)) from None
     except BadInput as error:
         raise _bad(error.what) from None
+    except ValueError as error:
+        raise _bad(f"probes: {error}") from None
     if not _NAME.fullmatch(config.name):
         raise _bad(f"name is {config.name!a}: letters, digits, dots, - and _ can be used")
     if config.database.url and not config.database.url.startswith(("postgresql://", "postgres://")):
@@ -120,7 +141,6 @@ def _bad(why: str) -> ConfigUnusable:
 
 def text(config: Config) -> str:
     """Write a configuration with its comments."""
-    names = ", ".join(_quoted(each) for each in config.names)
     return f"""\
 # The configuration of a Troth node. What is left out has its default; what Troth does not know is an error.
 # After a change: troth stop, troth serve (or: systemctl restart troth).
@@ -130,7 +150,7 @@ version = {VERSION}
 name = {_quoted(config.name)}
 
 # The names and addresses that it is reached by. Browsers and programs that ask for another are refused.
-names = [{names}]
+names = [{_listed(config.names)}]
 
 # The management server: REST API and pages. An empty address is all of the machine's.
 [management]
@@ -153,11 +173,21 @@ small = {str(config.postgres.small).lower()}
 [database]
 url = {_quoted(config.database.url)}
 
+# Which addresses users may make the node connect to, for checks and replacements, as networks. This machine itself, what is
+# no single host, and the metadata services of clouds are refused unless they are allowed here, each by name.
+[probes]
+allowed = [{_listed(config.probes.allowed)}]
+refused = [{_listed(config.probes.refused)}]
+
 # format: text, json, or journald. level: debug, info, warning, error.
 [logging]
 format = {_quoted(config.logging.format)}
 level = {_quoted(config.logging.level)}
 """
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(map(_quoted, values))
 
 
 def _quoted(value: str) -> str:

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from troth.ise.servers import Servers
     from troth.node.vault import Vault
     from troth.notify.board import Board
+    from troth.notify.outbox import Outbox
     from troth.notify.settings import Channels
     from troth.store.postgres import PostgresStore
     from troth.store.sqlite import SqliteStore
 
 # What names who acts, and is made anew for somebody else.
-_PERSONAL = ("store", "ise", "channels")
+_PERSONAL = ("store", "ise", "board", "channels", "outbox")
 
 
 class Node:
@@ -57,6 +58,8 @@ class Node:
 
     def acting(self, actor: str, origin: str = "") -> Node:
         """Give the same node as somebody else uses it; the journal names them."""
+        # What everybody shares is made before it is copied, or each of them would make their own.
+        _ = self.store, self.vault, self.accounts
         other = copy.copy(self)
         for name in _PERSONAL:
             other.__dict__.pop(name, None)
@@ -134,14 +137,43 @@ class Node:
         """Events and silences."""
         from troth.notify.board import Board
 
-        return Board(self.database, clock=self.store.now)
+        return Board(self.database, clock=self.store.now, audit=self.store.audit)
 
     @cached_property
     def channels(self) -> Channels:
         """Where events are sent."""
         from troth.notify.settings import Channels
 
-        return Channels(self.database, self.store, self.vault, clock=self.store.now)
+        return Channels(
+            self.database,
+            self.store,
+            self.vault,
+            clock=self.store.now,
+            name=self.config.name,
+            audit=self.store.audit,
+        )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What waits to be delivered."""
+        from troth.notify.outbox import Outbox
+
+        return Outbox(self.database, self.channels, clock=self.store.now)
+
+    def permit(self, address: str, port: int) -> None:
+        """Go on only if somebody may make the node connect to an address; asked at the moment of connecting.
+
+        Raises:
+            NotAllowed: Nobody may.
+        """
+        from troth.errors import NotAllowed
+        from troth.watch.reach import may_probe
+
+        permission = may_probe(address, self.config.probes.policy, port=port)
+        if not permission:
+            raise NotAllowed(
+                f"{address} is not probed.", why=permission.why, next_command="allow it in troth.toml, under [probes]"
+            )
 
 
 def own_cluster(home: Home, config: configuration.Config) -> Cluster:

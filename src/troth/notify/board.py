@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from troth.errors import NotFound
+from troth.model.endpoint import Endpoint
 from troth.model.text import printable
 from troth.notify import rows, silences
 from troth.notify.events import Event, Filed, Kind, Severity
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from troth.database.pool import Connection, Database
+    from troth.notify.channel import Audit
     from troth.notify.silences import Silence
 
 DEFAULT_LIMIT = 100
@@ -46,16 +48,28 @@ class Query:
     limit: int = DEFAULT_LIMIT
 
 
+def whereabouts(text: str) -> tuple[str, int | None]:
+    """Read a host, with the port if one is named.
+
+    Raises:
+        BadEndpoint: It has no meaning.
+    """
+    # With two default ports, a port that was named is the same in both readings.
+    one, other = (Endpoint.parse(text, default_port=each) for each in (1, 2))
+    return one.host, one.port if one.port == other.port else None
+
+
 class Board:
     """Events and silences in the database.
 
     Args:
         database: Where.
         clock: Gives the time, aware.
+        audit: Writes changes into the journal, in their transactions.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime]):
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, *, clock: Callable[[], datetime], audit: Audit | None = None):
+        self._database, self._clock, self._audit = database, clock, audit
 
     def add(self, events: Iterable[Event]) -> None:
         """Put events on record."""
@@ -110,6 +124,9 @@ class Board:
                 ),
             ).fetchone()
             made = replace(silence, id=cast("int", row[0]) if row else 0)
+            if self._audit is not None:
+                detail: dict[str, object] = {"hides": described(made), "until": f"{made.until:%Y-%m-%dT%H:%M:%SZ}"}
+                self._audit(connection, "silence", str(made.id), {**detail, "why": printable(made.why, 500)})
             rows.file(connection, [self._told(made, f"{made.who} set a silence until {made.until:%Y-%m-%d %H:%M} UTC")])
         return made
 
@@ -129,6 +146,8 @@ class Board:
             if row is None:
                 raise NotFound(f"There is no silence {number} that still holds.", next_command="troth silence list")
             ended = rows.silence_of(row)
+            if self._audit is not None:
+                self._audit(connection, "silence-end", str(ended.id), {"hides": described(ended)})
             rows.file(connection, [self._told(ended, f"{printable(who, 100)} ended a silence")])
         return ended
 

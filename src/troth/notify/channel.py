@@ -14,6 +14,7 @@ from troth.model.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from troth.database.pool import Connection
     from troth.model.endpoint import Endpoint
     from troth.notify.events import Message
 
@@ -39,6 +40,13 @@ class Sealer(Protocol):
     def open(self, sealed: bytes, about: str) -> bytes:
         """Open a sealed secret."""
         ...
+
+
+class Audit(Protocol):
+    """Writes a change into the journal, in the transaction of the change: both happen, or neither."""
+
+    def __call__(self, connection: Connection, action: str, subject: str, detail: dict[str, object], /) -> None:
+        """Write one record. There is never a secret in the detail."""
 
 
 class Channel(Protocol):

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 from psycopg.types.json import Jsonb
 
 from troth.errors import ChannelUnusable, NotFound
+from troth.model.endpoint import Endpoint
+from troth.model.entry import DEFAULT_DOMAIN
 from troth.notify.channel import Channel, ChannelKind, channel_name, machine_name
 from troth.notify.events import Event, Kind, Severity
 from troth.notify.grouping import single
-from troth.notify.mail import MailChannel, MailSettings
+from troth.notify.mail import DEFAULT_PORTS, MailChannel, MailSettings, Security
 from troth.notify.syslog import SyslogChannel, SyslogSettings
 from troth.notify.webhook import SECRET_BYTES, WebhookChannel, WebhookSettings
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from troth.database.pool import Connection, Database
-    from troth.notify.channel import Sealer
+    from troth.notify.channel import Audit, Sealer
     from troth.store.protocol import TrustStore
 
 Settings = MailSettings | WebhookSettings | SyslogSettings
@@ -66,6 +68,40 @@ class Configured:
         return self.enabled and severity.reaches(self.least) and self.name != not_through
 
 
+def settings_of(
+    kind: ChannelKind,
+    place: str,
+    *,
+    sender: str = "",
+    recipients: Sequence[str] = (),
+    user: str = "",
+    security: str = "starttls",
+    domain: str = DEFAULT_DOMAIN,
+) -> Settings:
+    """Read the settings of a channel, as a person gives them.
+
+    Args:
+        kind: How its messages travel.
+        place: Where to: `host:port` for mail, `https://…`, or `tls://`, `tcp://`, `udp://`, `unix:`.
+        sender: The sender of mail.
+        recipients: The recipients of mail.
+        user: The user name at the mail server.
+        security: For mail, when TLS begins.
+        domain: The domain of the receiver's entry, if it is new.
+
+    Raises:
+        ChannelUnusable: They cannot be used.
+        BadEndpoint: The mail server is none.
+    """
+    if kind is ChannelKind.WEBHOOK:
+        return WebhookSettings.parse(place, domain=domain)
+    if kind is ChannelKind.SYSLOG:
+        return SyslogSettings.parse(place, domain=domain)
+    endpoint = Endpoint.parse(place, default_port=DEFAULT_PORTS[Security(security)])
+    found = {"host": endpoint.host, "port": endpoint.port, "security": security, "user": user, "sender": sender}
+    return MailSettings.read({**found, "recipients": recipients, "domain": domain})
+
+
 class Channels:
     """The channels of an installation.
 
@@ -75,6 +111,7 @@ class Channels:
         sealer: Seals their secrets.
         clock: Gives the time, aware.
         name: This machine's name, in mail and syslog lines; by default the system's.
+        audit: Writes changes into the journal, in their transactions.
     """
 
     def __init__(
@@ -85,7 +122,9 @@ class Channels:
         *,
         clock: Callable[[], datetime],
         name: str = "",
+        audit: Audit | None = None,
     ):
+        self._audit = audit
         self._database, self._sealer, self._store = database, sealer, store
         self._clock, self._name = clock, name or machine_name()
 
@@ -152,6 +191,9 @@ class Channels:
                 " trouble = '', trouble_since = NULL",
                 (name, kind.value, Jsonb(settings.document()), sealed, least.value, enabled, self._clock(), who),
             )
+            if self._audit is not None:
+                detail: dict[str, object] = {"kind": kind.value, "to": self._place(settings), "enabled": enabled}
+                self._audit(connection, "channel-set", name, detail)
         return made
 
     def remove(self, name: str) -> None:
@@ -163,6 +205,8 @@ class Channels:
         with self._database.transaction() as connection:
             if not connection.execute("DELETE FROM channel WHERE name = %s", (name,)).rowcount:
                 raise NotFound(f"There is no channel {name!r}.", next_command="troth mail show")
+            if self._audit is not None:
+                self._audit(connection, "channel-remove", name, {})
 
     def open(self, configured: Configured) -> Channel:
         """Make the channel, with its secret.
@@ -197,10 +241,7 @@ class Channels:
 
     def destination(self, configured: Configured) -> str:
         """Say where a channel goes, without a secret."""
-        settings = configured.settings
-        if isinstance(settings, MailSettings):
-            return MailChannel(settings=settings, store=self._store).destination
-        return settings.url
+        return self._place(configured.settings)
 
     def _secret(self, configured: Configured) -> bytes:
         if not configured.has_secret:
@@ -225,11 +266,12 @@ class Channels:
 
     def _about(self, name: str, kind: ChannelKind, settings: Settings) -> str:
         # Whoever can write to the database alone must not be able to send a password to another place.
+        return f"channel {name} {kind} {self._place(settings)}"
+
+    def _place(self, settings: Settings) -> str:
         if isinstance(settings, MailSettings):
-            place = MailChannel(settings=settings, store=self._store).destination
-        else:
-            place = settings.url
-        return f"channel {name} {kind} {place}"
+            return MailChannel(settings=settings, store=self._store).destination
+        return settings.url
 
 
 def read_channels(connection: Connection) -> list[Configured]:

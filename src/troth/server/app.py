@@ -13,13 +13,13 @@ from starlette.routing import Route
 
 from troth.accounts.roles import require
 from troth.accounts.throttle import Throttle
-from troth.errors import NotAuthenticated
+from troth.errors import CertificateRejected, NotAuthenticated
 from troth.server import headers, openapi
 from troth.server.api import OPERATIONS
 from troth.server.cookies import bearer, login_secret
 from troth.server.health import health_routes
-from troth.server.operations import Answer, Call, parse_body, parse_query
-from troth.server.problems import HANDLERS
+from troth.server.operations import Answer, Call, parse_body, parse_if_match, parse_query
+from troth.server.problems import HANDLERS, Upstream
 from troth.server.security import guarded
 
 if TYPE_CHECKING:
@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from troth.node.node import Node
     from troth.server.operations import Operation
 
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
 # Handlers wait for the database and for other hosts; more of them at once would only wait for each other.
 _THREADS = 16
+# What takes long has threads of its own: however many hosts do not answer, everybody else is answered.
+_LONG_THREADS = 8
 _BURST, _PER_S = 200, 50.0
-_MAX_IMPORT = 64 << 20
 
 
 def application(node: Node, *, names: Callable[[], Collection[str]]) -> ASGIApp:
@@ -45,28 +48,34 @@ def application(node: Node, *, names: Callable[[], Collection[str]]) -> ASGIApp:
         node: The node.
         names: Gives the names and addresses that it answers to.
     """
-    threads = anyio.CapacityLimiter(_THREADS)
+    threads, long_threads = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(_LONG_THREADS)
     described = openapi.document(OPERATIONS, name=node.config.name)
 
     async def describe(request: Request) -> Response:
         del request
         return JSONResponse(described)
 
-    # A path whose last words are fixed is tried before one with a variable in their place.
-    ordered = sorted(OPERATIONS, key=lambda each: [part.startswith("{") for part in each.path.split("/")])
-    routes = [
-        Route(f"/api/v1{each.path}", _endpoint(each, node, threads), methods=[each.method], name=each.name)
-        for each in ordered
-    ]
+    # One route a path, so that `Allow` is right; fixed words are tried before a variable in their place.
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for each in sorted(OPERATIONS, key=lambda each: [part.startswith("{") for part in each.path.split("/")]):
+        made = _endpoint(each, node, long_threads if each.long else threads)
+        paths.setdefault(f"/api/v1{each.path}", {})[each.method] = made
+    routes = [Route(path, _by_method(found), methods=list(found)) for path, found in paths.items()]
     routes += [Route("/api/openapi.json", describe, methods=["GET"]), *health_routes(node, threads)]
     inner = Starlette(routes=routes, exception_handlers=HANDLERS)
     throttle = Throttle(burst=_BURST, rate=_PER_S)
-    return guarded(inner, names=names, throttle=throttle, larger={"/api/v1/import": _MAX_IMPORT})
+    larger = {f"/api/v1{each.path}": each.larger for each in OPERATIONS if each.larger}
+    return guarded(inner, names=names, throttle=throttle, larger=larger)
 
 
-def _endpoint(
-    operation: Operation, node: Node, threads: anyio.CapacityLimiter
-) -> Callable[[Request], Awaitable[Response]]:
+def _by_method(found: dict[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await found["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
+
+
+def _endpoint(operation: Operation, node: Node, threads: anyio.CapacityLimiter) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         body = await request.body()
         work = functools.partial(_answer, operation, node, request, body)
@@ -87,11 +96,17 @@ def _answer(operation: Operation, node: Node, request: Request, body: bytes) -> 
         path=request.path_params,
         query=parse_query(operation.query, request.query_params.multi_items()),
         body=parse_body(operation.body, request.headers.get("content-type", ""), body),
+        if_match=parse_if_match(headers.one(request.scope, "if-match")) if operation.versioned else "",
         address=source,
         agent=request.headers.get("user-agent", "")[:200],
         login=login_secret(request.scope),
     )
-    given = operation.handler(call)
+    try:
+        given = operation.handler(call)
+    except CertificateRejected as error:
+        if operation.long:
+            raise Upstream(error) from error
+        raise
     answer = given if isinstance(given, Answer) else Answer(result=given, status=operation.status)
     return _response(operation, answer)
 
@@ -114,17 +129,17 @@ def identify(node: Node, request: Request) -> Identity:
 
 
 def _response(operation: Operation, answer: Answer) -> Response:
-    made_headers = {"Set-Cookie": answer.cookie} if answer.cookie else None
+    made_headers = {}
+    if answer.cookie:
+        made_headers["Set-Cookie"] = answer.cookie
+    if answer.version:
+        made_headers["ETag"] = f'"{answer.version}"'
     if answer.result is None:
         return Response(status_code=204 if answer.status == 200 else answer.status, headers=made_headers)
-    if operation.media != "application/json":
-        return Response(answer.result, status_code=answer.status, media_type=operation.media, headers=made_headers)
-    return Response(
-        msgspec.json.encode(answer.result, enc_hook=_plain),
-        status_code=answer.status,
-        media_type="application/json",
-        headers=made_headers,
-    )
+    media = answer.media or operation.media[0]
+    whole = isinstance(answer.result, str | bytes)
+    content = answer.result if whole else msgspec.json.encode(answer.result, enc_hook=_plain)
+    return Response(content, status_code=answer.status, media_type=media, headers=made_headers)
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from troth._version import __version__
+from troth.model.words import DOMAINS
+from troth.server.operations import IF_MATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,17 +19,45 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _ALWAYS = (400, 429, 500, 503)
 _REASONS = {
-    400: "The call cannot be used as it is.",
+    400: "The call is not of the form that this document promises.",
     401: "The caller is not logged in.",
     403: "The caller may not do this.",
     404: "What was asked for is not there.",
     409: "It is in the way of something that is there.",
+    412: "It was changed since the caller looked at it.",
+    413: "The body is too large.",
     421: "The request is for another host.",
+    422: "The call is of the right form, and what it says cannot be used; the answer says why.",
     429: "Too many calls; `Retry-After` says when.",
     500: "The node failed; its log has more under the request's number.",
     502: "The other host could not be used; or it is not trusted, and nothing was sent to it.",
     503: "A part of the node does not work just now.",
     504: "The other host did not answer in time.",
+}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 600}
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+# What a variable of a path may be, and what it means.
+_VARIABLES: dict[str, tuple[dict[str, Any], str]] = {
+    "alias": (_TEXT, "What the CA is called here."),
+    "domain": ({"type": "string", "enum": list(DOMAINS)}, "A domain (the incumbent's truststore)."),
+    "endpoint": (_TEXT, "`host:port`, `[v6]:port`, or a host alone if it is on record with one port."),
+    "fingerprint": (_TEXT, "A SHA-256 fingerprint."),
+    "name": (_TEXT, "A name."),
+    "number": (_NUMBER, "A number."),
+    "server": (_TEXT, "`primary`, `standby`, or the server's `host:port`."),
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the entry that was looked at: if it was changed meanwhile, nothing is done.",
+    "schema": {"type": "string", "pattern": IF_MATCH},
+}
+_ETAG = {
+    "ETag": {
+        "description": "The version of the entry: of its trust, not of its sightings.",
+        "schema": {"type": "string"},
+    }
 }
 
 
@@ -85,6 +115,20 @@ def document(operations: Sequence[Operation], *, name: str) -> dict[str, Any]:
     }
 
 
+def statuses(each: Operation) -> list[int]:
+    """Give the statuses that an operation may end with when it did not work."""
+    found = {*_ALWAYS, *each.errors}
+    if each.permission is not None:
+        found |= {401, 403}
+    if each.body is not None or each.query is not None or "{" in each.path:
+        found |= {422}
+    if each.body is not None:
+        found |= {413}
+    if each.versioned and each.method != "GET":
+        found |= {412}
+    return sorted(found)
+
+
 def _operation(each: Operation, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": each.name,
@@ -93,6 +137,8 @@ def _operation(each: Operation, known: dict[str, Any], components: dict[str, Any
         "parameters": [*_path_parameters(each), *_query_parameters(each, known, components)],
         "responses": _responses(each, known),
     }
+    if each.versioned and each.method != "GET":
+        made["parameters"].append(_IF_MATCH)
     if each.body is not None:
         content = {"application/json": {"schema": known[repr(each.body)]}}
         made["requestBody"] = {"required": True, "content": content}
@@ -106,8 +152,9 @@ def _operation(each: Operation, known: dict[str, Any], components: dict[str, Any
 
 def _path_parameters(each: Operation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 600}}
+        {"name": name, "in": "path", "required": True, "description": about, "schema": schema}
         for name in _VARIABLE.findall(each.path)
+        for schema, about in (_VARIABLES[name],)
     ]
 
 
@@ -118,18 +165,29 @@ def _query_parameters(each: Operation, known: dict[str, Any], components: dict[s
     schema = components[name]
     required = schema.get("required", ())
     return [
-        {"name": field, "in": "query", "required": field in required, "schema": kind}
+        {"name": field, "in": "query", "required": field in required, "schema": _without_null(kind)}
         for field, kind in schema["properties"].items()
     ]
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out that a parameter may be null: it is left out then, and a query has no other way to say so."""
+    kept = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    if not kept:
+        return schema
+    return {**rest, **kept[0]} if len(kept) == 1 else {**rest, "anyOf": kept}
+
+
 def _responses(each: Operation, known: dict[str, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": each.about}
-    if each.media != "application/json":
-        good["content"] = {each.media: {"schema": {"type": "string"}}}
-    elif each.result is not None:
-        good["content"] = {"application/json": {"schema": known[repr(each.result)]}}
-    statuses = {*_ALWAYS, *each.errors, *((401, 403) if each.permission is not None else ())}
+    text = {"type": "string"}
+    if each.result is not None:
+        good["content"] = {
+            media: {"schema": known[repr(each.result)] if media == "application/json" else text} for media in each.media
+        }
+    if each.versioned:
+        good["headers"] = _ETAG
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    failures = {str(status): {"description": _REASONS[status], "content": problem} for status in sorted(statuses)}
+    failures = {str(status): {"description": _REASONS[status], "content": problem} for status in statuses(each)}
     return {str(each.status): good, **failures}

@@ -6,12 +6,14 @@ before it is called, the caller was identified, allowed, and everything that was
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from troth.errors import BadRequest
+from troth.errors import BadRequest, ChangedMeanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from troth.accounts.roles import Permission
     from troth.node.node import Node
 
+IF_MATCH = '^"[0-9a-f]{32}"$'
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -33,6 +36,7 @@ class Call:
         path: What the path's variables were.
         query: The query, of the operation's type.
         body: The body, of the operation's type.
+        if_match: The version that the caller has seen and means (`If-Match`); empty if it does not matter.
         address: Where the call came from.
         agent: What the caller's program calls itself.
         login: The secret of the caller's log-in, where a browser calls.
@@ -43,6 +47,7 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Any = None
     body: Any = None
+    if_match: str = ""
     address: str = ""
     agent: str = ""
     login: str = ""
@@ -53,6 +58,19 @@ class Call:
         assert self.who is not None  # noqa: S101  # operations with a permission are never called without
         return self.who
 
+    def require_version(self, version: str) -> None:
+        """Go on only if what is there now is what the caller has seen; inside the transaction of the change.
+
+        Raises:
+            ChangedMeanwhile: It is not.
+        """
+        if self.if_match and self.if_match != version:
+            raise ChangedMeanwhile(
+                "It was changed since you looked at it; nothing was done.",
+                why="its version is no longer the one in If-Match",
+                next_command="look again, and decide about what is there now",
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -62,11 +80,15 @@ class Answer:
         result: The result.
         status: The status.
         cookie: A `Set-Cookie` header.
+        version: The version of what is given, for `If-Match`. It covers what is trusted, and no mere sightings.
+        media: The media type, where the operation has several.
     """
 
     result: Any = None
     status: int = 200
     cookie: str = ""
+    version: str = ""
+    media: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +107,12 @@ class Operation:
         status: The status when it worked.
         query: What the query holds.
         body: What the body holds.
-        errors: The statuses of failures that it may end with, besides 400, 401, 403, 429 and 5xx.
-        media: The media type of the result, where it is not JSON.
+        errors: The statuses of failures that it may end with, besides 400, 401, 403, 422, 429 and 5xx.
+        media: The media types of the result, where it is not JSON alone.
+        long: It reaches out to other hosts, or reads everything. Such calls have threads of their own, so that they keep
+            nobody else waiting; and a certificate that is rejected is the failure of another host, not of the caller.
+        versioned: It takes `If-Match`, and gives `ETag` where it gives an entry.
+        larger: How many bytes its body may have, if more than others.
     """
 
     method: Method
@@ -101,7 +127,10 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     errors: tuple[int, ...] = ()
-    media: str = "application/json"
+    media: tuple[str, ...] = ("application/json",)
+    long: bool = False
+    versioned: bool = False
+    larger: int = 0
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -118,9 +147,30 @@ def parse_query(kind: type[msgspec.Struct] | None, given: list[tuple[str, str]])
     if len(set(names)) != len(names):
         raise BadRequest("The query names something twice.")
     try:
-        return msgspec.convert(dict(given), kind or Nothing, strict=False)
+        found = msgspec.convert(dict(given), kind or Nothing, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest("The query cannot be used.", why=str(error)) from None
+    # What is not strict takes the word null for nothing at all, and a number for a time.
+    for name, text in given:
+        value = getattr(found, name)
+        if value is None or (isinstance(value, datetime) and ":" not in text):
+            raise BadRequest(
+                f"The query's {name} cannot be used.", why="leave it out, or write it as the document says"
+            )
+    return found
+
+
+def parse_if_match(text: str | None) -> str:
+    """Read `If-Match`, which holds one tag that this node gave.
+
+    Raises:
+        BadRequest: It does not.
+    """
+    if text is None:
+        return ""
+    if not re.fullmatch(IF_MATCH, text):
+        raise BadRequest("If-Match cannot be read.", next_command="send back the ETag as it came, in its quotes")
+    return text.strip('"')
 
 
 def parse_body(kind: type[msgspec.Struct] | None, content_type: str, data: bytes) -> Any:

@@ -28,6 +28,18 @@ _TITLES = {404: "Not found", 405: "The method is not for this place"}
 _log = logging.getLogger("troth.server")
 
 
+class Upstream(Exception):
+    """A host that the node itself needed is not trusted: the failure of another host, not of the caller.
+
+    Args:
+        error: The rejection, told in the words that it has everywhere.
+    """
+
+    def __init__(self, error: TrothError):
+        super().__init__(str(error))
+        self.error = error
+
+
 class RequestId:
     """Gives each request a number of its own, in `request.state.request_id` and in the answer. None is taken over.
 
@@ -103,7 +115,7 @@ async def answer(request: Request, error: Exception) -> Response:
 
 
 # For `Starlette(exception_handlers=…)`: failures inside the application, those that nobody foresaw among them.
-HANDLERS: dict[Any, Any] = {TrothError: answer, HTTPException: answer, Exception: answer}
+HANDLERS: dict[Any, Any] = {TrothError: answer, Upstream: answer, HTTPException: answer, Exception: answer}
 
 
 def response(error: Exception, *, request_id: str) -> Response:
@@ -129,6 +141,8 @@ def public(error: Exception) -> dict[str, object]:
     if isinstance(error, HTTPException):
         title = _TITLES.get(error.status_code, "The request was refused")
         return {"type": "about:blank", "title": title, "status": error.status_code}
+    if isinstance(error, Upstream):
+        return {**public(error.error), "status": 502}
     if not isinstance(error, TrothError):
         return public(TrothError(""))
     document = error.problem()

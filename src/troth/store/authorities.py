@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from troth.errors import BadInput, NotFound
-from troth.model.certificate import CertificateView
+from troth.model.certificate import CertificateView, certificates_from_pem
 from troth.model.fingerprint import Fingerprint
 from troth.store import rows
 
@@ -82,6 +82,25 @@ def authorities(store: TrustStore, domain: str) -> tuple[Authority, ...]:
         )
         for alias, data, at, who in found
     )
+
+
+def read_authority(text: str, name: str) -> CertificateView:
+    """Read the one certificate of a file that an administrator gives as a CA's.
+
+    Raises:
+        BadFile: It holds none, several, or a private key.
+    """
+    from troth.errors import BadFile
+
+    if "PRIVATE KEY" in text:
+        raise BadFile(
+            f"{name} holds a private key; a CA's private key belongs on no other machine.",
+            next_command="give the CA's certificate alone, and remove this file",
+        )
+    views = certificates_from_pem(text)
+    if len(views) != 1:
+        raise BadFile(f"{name} holds {len(views)} certificates; an alias names one.")
+    return views[0]
 
 
 def add_authority(store: TrustStore, domain: str, alias: str, view: CertificateView) -> None:

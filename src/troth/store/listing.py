@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from troth.store.engine import Connection
 
-_QUERY = """
+_COLUMNS = """
 SELECT e.host, e.port, e.protocol, e.domain,
        CASE WHEN e.state = 'active' AND p.state = 'revoked' THEN 'revoked' ELSE e.state END,
        (SELECT count(*) FROM pin p WHERE p.entry = e.id AND p.state = 'current'),
@@ -20,7 +20,8 @@ SELECT e.host, e.port, e.protocol, e.domain,
        coalesce(c.subject, ''), coalesce(c.slash, ''),
        {not_after},
        {last_seen}
-FROM entry e
+"""
+_JOINS = """
 LEFT JOIN pin p ON p.entry = e.id AND p.position = (
     SELECT q.position FROM pin q WHERE q.entry = e.id
     ORDER BY q.state = 'current' DESC, q.state = 'quarantined' DESC, q.state = 'next' DESC, q.state = 'revoked' DESC,
@@ -29,9 +30,32 @@ LEFT JOIN certificate c ON c.fingerprint = CASE
     WHEN p.fingerprint IS NULL THEN e.presented
     WHEN p.kind = 'certificate' THEN p.fingerprint
     ELSE p.certificate END
-WHERE (CAST(? AS TEXT) IS NULL OR e.domain = ?) AND (? OR e.state <> 'deleted' OR p.state = 'quarantined')
-ORDER BY e.host, e.port, e.protocol
 """
+_ORDER = "ORDER BY e.host, e.port, e.protocol"
+_QUERY = f"""{_COLUMNS} FROM entry e {_JOINS}
+WHERE (CAST(? AS TEXT) IS NULL OR e.domain = ?) AND (? OR e.state <> 'deleted' OR p.state = 'quarantined')
+{_ORDER}
+"""  # constants
+# The entries of the page are found first, along their index; only then is looked up what is said about each of them.
+_PAGE = f"""{_COLUMNS} FROM (SELECT * FROM entry e WHERE {{where}} {_ORDER} LIMIT {{limit}}) e {_JOINS}
+{_ORDER}
+"""  # noqa: S608  # constants
+_CONDITIONS = {
+    "domain": "e.domain = {}",
+    "state": "e.state = {}",
+    "host": "e.host LIKE {} ESCAPE '!'",
+    "after": "(e.host, e.port, e.protocol) > ({}, {}, {})",
+}
+# A subject is looked for among the certificates, which are many bytes: that is asked for by itself.
+_SUBJECT = (
+    "(e.presented IN (SELECT fingerprint FROM certificate WHERE lower(subject) LIKE {0} ESCAPE '!')"
+    " OR e.id IN (SELECT p.entry FROM pin p JOIN certificate c ON c.fingerprint = p.certificate"
+    " WHERE lower(c.subject) LIKE {0} ESCAPE '!'))"
+)
+_HOLDS = (
+    "(e.presented = {0} OR e.id IN (SELECT entry FROM pin WHERE fingerprint = {0} OR certificate = {0})"
+    " OR e.id IN (SELECT p.entry FROM pin p JOIN certificate c ON c.fingerprint = p.certificate WHERE c.spki = {0}))"
+)
 
 
 class Dialect(NamedTuple):
@@ -78,14 +102,83 @@ class Listed(NamedTuple):
         """The incumbent's entry key."""
         return f"{self.host}_{self.port}"
 
+    @property
+    def waits(self) -> bool:
+        """Whether a certificate waits there for approval."""
+        return self.pin_state == "quarantined"
+
+    def expired(self, now: str) -> bool:
+        """Whether its certificate's dates are over; `now` is of the same form as they, so texts compare as times do."""
+        return self.not_after is not None and self.not_after < now
+
+
+class Wanted(NamedTuple):
+    """Which entries are meant; what is None does not matter.
+
+    Args:
+        domain: The domain.
+        state: `active`, `quarantined` or `deleted`; without, all that are not deleted.
+        host: A part of the host's name.
+        subject: A part of a certificate's subject.
+        digest: A certificate's or key's SHA-256.
+        after: The host, port and protocol of the last entry of the page before.
+        limit: At most so many.
+    """
+
+    domain: str | None = None
+    state: str | None = None
+    host: str | None = None
+    subject: str | None = None
+    digest: bytes | None = None
+    after: tuple[str, int, str] | None = None
+    limit: int = 100
+
+
+def page(connection: Connection, dialect: Dialect, wanted: Wanted) -> list[Listed]:
+    """Read one page of a listing, searched and cut in the database."""
+    parts: list[str] = []
+    values: list[object] = []
+    for condition, given in _conditions(wanted):
+        part = condition.format(*"?" * len(given))
+        parts.append(part)
+        # What stands in it several times is given as often.
+        values += given * (part.count("?") // len(given)) if given else ()
+    query = _PAGE.format(where=" AND ".join(parts), limit="?", **_words(dialect))
+    return [Listed(*row) for row in connection.execute(query, (*values, wanted.limit))]
+
+
+def _conditions(wanted: Wanted) -> list[tuple[str, tuple[object, ...]]]:
+    found: list[tuple[str, tuple[object, ...]]] = []
+    if wanted.domain is not None:
+        found.append((_CONDITIONS["domain"], (wanted.domain,)))
+    found.append(("e.state <> 'deleted'", ()) if wanted.state is None else (_CONDITIONS["state"], (wanted.state,)))
+    if wanted.after is not None:
+        found.append((_CONDITIONS["after"], wanted.after))
+    if wanted.digest is not None:
+        found.append((_HOLDS, (wanted.digest,)))
+    if wanted.host:
+        found.append((_CONDITIONS["host"], (_anywhere(wanted.host),)))
+    if wanted.subject:
+        found.append((_SUBJECT, (_anywhere(wanted.subject),)))
+    return found
+
+
+def _anywhere(text: str) -> str:
+    plain = "".join(f"!{each}" if each in "!%_" else each for each in text.lower())
+    return f"%{plain}%"
+
+
+def _words(dialect: Dialect) -> dict[str, str]:
+    return {
+        "fingerprint": dialect.hex.format("p.fingerprint"),
+        "not_after": dialect.moment.format("c.not_after"),
+        "last_seen": dialect.moment.format("e.last_seen"),
+    }
+
 
 def listing(
     connection: Connection, dialect: Dialect, *, domain: str | None = None, deleted: bool = False
 ) -> list[Listed]:
     """Read one line per entry, ordered by host and port; tombstones only where `deleted`, or where something waits."""
-    query = _QUERY.format(
-        fingerprint=dialect.hex.format("p.fingerprint"),
-        not_after=dialect.moment.format("c.not_after"),
-        last_seen=dialect.moment.format("e.last_seen"),
-    )
+    query = _QUERY.format(**_words(dialect))
     return [Listed(*row) for row in connection.execute(query, (domain, domain, deleted))]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from troth.model.fingerprint import Fingerprint
     from troth.store.engine import Connection
     from troth.store.journal import Record
-    from troth.store.listing import Listed
+    from troth.store.listing import Listed, Wanted
     from troth.trust.verdict import ChainOutcome, Decision, Presented
 
 
@@ -51,6 +51,12 @@ class TrustReader(Protocol):
     def listing(self, *, domain: str | None = None, deleted: bool = False) -> list[Listed]:
         """Read one line per entry, ordered by host and port."""
 
+    def page(self, wanted: Wanted) -> list[Listed]:
+        """Read one page of the listing, searched and cut in the database."""
+
+    def with_own_policy(self) -> tuple[Entry, ...]:
+        """Read the entries that have settings of their own."""
+
     def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
         """Read a kept certificate."""
 
@@ -75,7 +81,7 @@ class TrustReader(Protocol):
     def revocations(self) -> list[tuple[Fingerprint, datetime, str, str]]:
         """Read what was revoked: fingerprint, when, by whom, why."""
 
-    def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[Record]:
+    def records(self, *, subject: str | None = None, since: int = 0, limit: int = ...) -> Iterator[Record]:
         """Read the journal, in order."""
 
     def reading(self) -> AbstractContextManager[Connection]:

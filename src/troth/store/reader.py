@@ -11,7 +11,7 @@ from troth.model.endpoint import Endpoint
 from troth.model.entry import DEFAULT_DOMAIN, Entry, Policy
 from troth.model.fingerprint import Fingerprint
 from troth.store import journal, queries, rows
-from troth.store.listing import Listed, listing
+from troth.store.listing import Listed, Wanted, listing, page
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from troth.model.certificate import CertificateView
     from troth.store.engine import Connection, Engine
 
+_ALL = 1 << 62
+_OWN = "e.mode IS NOT NULL OR e.pin IS NOT NULL OR e.expired IS NOT NULL"
 Clock = Callable[[], datetime]
-_RECORDS = "SELECT * FROM journal WHERE seq > ? AND (CAST(? AS TEXT) IS NULL OR subject = ?) ORDER BY seq"
+_RECORDS = "SELECT * FROM journal WHERE seq > ? AND (CAST(? AS TEXT) IS NULL OR subject = ?) ORDER BY seq LIMIT ?"
 
 _HINTS = """
 SELECT h.host, h.port, h.subject, h.source, h.added_at FROM hint h
@@ -91,6 +93,16 @@ class Reader:
         with self.reading() as connection:
             return listing(connection, self._engine.dialect, domain=domain, deleted=deleted)
 
+    def page(self, wanted: Wanted) -> list[Listed]:
+        """Read one page of the listing, searched and cut in the database."""
+        with self.reading() as connection:
+            return page(connection, self._engine.dialect, wanted)
+
+    def with_own_policy(self) -> tuple[Entry, ...]:
+        """Read the entries that have settings of their own."""
+        with self.reading() as connection:
+            return tuple(rows.select_entries(connection, _OWN))
+
     def certificate(self, fingerprint: Fingerprint | None) -> CertificateView | None:
         """Read a kept certificate."""
         with self.reading() as connection:
@@ -140,10 +152,10 @@ class Reader:
             found = connection.execute("SELECT * FROM revocation ORDER BY revoked_at").fetchall()
             return [(Fingerprint(fp), rows.from_us(at) or self.now(), who, why) for fp, at, who, why in found]
 
-    def records(self, *, subject: str | None = None, since: int = 0) -> Iterator[journal.Record]:
-        """Read the journal, in order."""
+    def records(self, *, subject: str | None = None, since: int = 0, limit: int = _ALL) -> Iterator[journal.Record]:
+        """Read the journal, in order; `since` is the number of the record before the first."""
         with self.reading() as connection:
-            found = connection.execute(_RECORDS, (since, subject, subject))
+            found = connection.execute(_RECORDS, (since, subject, subject, limit))
         with self._engine.map_errors():
             yield from map(_record, found)
 
