@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ Connection = psycopg.Connection[tuple[object, ...]]
 _RETRY_S = 2.0
 # A cancelled wait for the standby is a warning, and the row is visible: yet nobody knows whether it is kept.
 _CANCELLED_WAIT = "01000"
+# Every attempt of the pool would be a line, on a terminal too; what comes of them is raised, once.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 _FULL = (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory)
 _CORRUPT = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted)
 

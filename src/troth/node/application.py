@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("troth.application")
 _REFRESH_S = 1.0
 _GRACE_S = 10
+_PATIENCE_S = 10.0
 _SWEEP_S = 600.0
 
 
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--ready", type=int, required=True, help="the pipe that is told when it is ready")
     args = parser.parse_args(argv)
     try:
-        with Node() as node:
+        with Node(patience_s=_PATIENCE_S) as node:
             logs.set_up(node.config.logging)
             node.database.migrate()
             asyncio.run(_run(node, args.ready))

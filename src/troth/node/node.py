@@ -41,9 +41,18 @@ class Node:
         home: Its home.
         actor: Who acts; by default the system's user.
         config: Its configuration, where it is not written yet.
+        patience_s: How long to wait for the database: for commands little, for servers longer.
     """
 
-    def __init__(self, home: Home | None = None, *, actor: str = "", config: configuration.Config | None = None):
+    def __init__(
+        self,
+        home: Home | None = None,
+        *,
+        actor: str = "",
+        config: configuration.Config | None = None,
+        patience_s: float = 1.0,
+    ):
+        self._patience_s = patience_s
         self.home = home or Home(find())
         self.config = config or configuration.read(self.home)
         self._actor = actor
@@ -86,7 +95,7 @@ class Node:
         """Connections to the database, wherever it is."""
         from troth.database.pool import Database
 
-        return Database(self.config.database.url or own_conninfo(self.home))
+        return Database(self.config.database.url or own_conninfo(self.home), wait_s=self._patience_s)
 
     @cached_property
     def vault(self) -> Vault:

@@ -187,6 +187,7 @@ class Store(Reader):
         """
         from troth.store.revoke import revoke
 
+        reason = reason.replace("\0", "\\x00")  # no text in a database holds one
         with self._writing() as connection:
             return revoke(self, connection, fingerprint, reason, at=at or self.now(), by=by or self.actor)
 
