@@ -290,6 +290,45 @@ def test_threat_8_a_python_that_makes_its_sockets_in_another_way_gives_nothing_a
     assert not any(visit.certificate or visit.received for visit in server.settled())
 
 
+@each_version
+@pytest.mark.parametrize("kind", ["socket", "memory"])
+def test_threat_9_a_pin_that_is_withdrawn_before_the_handshake_gets_no_client_certificate(
+    kind: str, version: ssl.TLSVersion, record: Record, store: SqliteStore
+) -> None:
+    """Threats 8 and 9: between the making of a connection and its handshake the pin is withdrawn: no client certificate leaves."""
+    server = record(protocol="echo", version=version)
+    context = Context(store, here(server.port))
+    context.load_cert_chain(*server.client_certificate())
+    for _ in range(2):
+        by_socket(store, server.port, context)
+        by_asyncio(store, server.port, context)
+    known = len(server.settled())
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=15))
+        tls: ssl.SSLSocket | ssl.SSLObject
+        if kind == "socket":
+            tls = context.wrap_socket(raw, server_hostname="127.0.0.1", do_handshake_on_connect=False)
+            stack.enter_context(tls)
+        else:
+            tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+        entry = store.entry(here(server.port))
+        assert entry is not None
+        manage.revoke_entry(store, entry)
+        with pytest.raises(CertificateRejected):
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    raw.sendall(outgoing.read())
+                    incoming.write(raw.recv(65536))
+        assert not outgoing.pending
+    (visit,) = server.settled(known)
+    assert not visit.certificate
+    assert not visit.finished
+
+
 class LateAsker:
     """A server of TLS 1.3 that asks for the client's certificate after the handshake (RFC 8446 section 4.6.2)."""
 

@@ -430,6 +430,45 @@ def test_writers_do_not_mix_their_writes(store: SqliteStore, tls_server: Callabl
         assert read_all(tls, 5) == b"whole"
 
 
+def test_two_readers_share_what_comes(store: SqliteStore, tls_server: Callable[..., Endpoint]) -> None:
+    """Two threads that wait for a byte each get one each, though both came at once."""
+
+    def two(tls: ssl.SSLSocket) -> None:
+        while tls.recv(1):
+            tls.sendall(b"ab")
+
+    with Client(store, "duct").connected(tls_server(two)) as tls:
+        for _ in range(50):
+            got: list[bytes] = []
+            readers = [threading.Thread(target=lambda: got.append(tls.recv(1))) for _ in range(2)]
+            for reader in readers:
+                reader.start()
+            tls.sendall(b"?")
+            for reader in readers:
+                reader.join(2 * LIMIT_S)
+            assert sorted(got) == [b"a", b"b"]
+
+
+def test_a_host_may_ask_for_another_hello(client: Client, serve: Serve, tmp_path: Path) -> None:
+    """A host of TLS 1.3 that wants another key share (RFC 8446 section 4.1.4) is given one."""
+    (tmp_path / "server.pem").write_bytes(b"".join(fresh()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    context.set_ecdh_curve("secp521r1")
+    asked: list[int] = []
+    # A private hook, and the only sight of the handshake.
+    context._msg_callback = lambda _, way, __, ___, kind, ____: asked.append(kind) if way == "read" else None  # type: ignore[attr-defined]
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            echo(tls)
+
+    with client.connected(serve(behave)) as tls:
+        tls.sendall(b"hello")
+        assert tls.recv(5) == b"hello"
+    assert asked.count(1) == 2, "two ClientHellos"
+
+
 def test_threads_share_a_context_and_its_pins_change(store: SqliteStore, host: Host) -> None:
     """Connections of many threads, while the pin is withdrawn and another setting is made: each is whole or refused."""
     endpoint = Endpoint("127.0.0.1", host.port)

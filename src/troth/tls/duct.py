@@ -110,6 +110,8 @@ class Duct:
             try:
                 return self._decrypt(arguments)
             except ssl.SSLWantReadError:
+                if self._outgoing.pending > _CHUNK:  # a peer that asks and asks and takes no answer fills no memory
+                    self._wire.flush(patience)
                 self._wire.feed(fed, patience)
 
     def write(self, data: Any) -> int:

@@ -58,7 +58,9 @@ class GuardedContext(ssl.SSLContext):
         leaf = connection.getpeercert(binary_form=True)
         if not leaf:
             raise UnreadableCertificate("The host presented no certificate.")
-        return self.guard.judge(leaf, tuple(peer_chain(connection)), connection, seen)
+        standing = self.guard.judge(leaf, tuple(peer_chain(connection)), connection, seen)
+        # Data waits for a look at the record before each write; a client certificate leaves with the verdict.
+        return self.guard.recheck(standing) if self.withholds else standing
 
     def _wrap_socket(
         self,

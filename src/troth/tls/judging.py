@@ -142,7 +142,9 @@ class EndpointJudge:
             CertificateRejected: It would not be trusted.
             StoreUnusable: The record cannot be read.
         """
-        if self._sighting(leaf) is not None:
+        known = self._sighting(leaf)
+        if known is not None:
+            self.recheck(known)
             return None
         seen = self._see(leaf, chain, connection)
         decision = self._store.review(
