@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check lint oldest docs bench lock clean
+.PHONY: demo test check lint fuzz oldest docs bench lock clean
 
 .venv/stamp: pyproject.toml locks/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Troth needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
@@ -26,6 +26,10 @@ lint: .venv/stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The API's document against the application, with many more and other examples of each operation than the tests ask for.
+fuzz: .venv/stamp
+	TROTH_FUZZ_EXAMPLES=$${TROTH_FUZZ_EXAMPLES:-1000} $(BIN)/python -m pytest -n 2 -q tests/server/test_document.py
 
 # The lowest versions that pyproject.toml promises to work with.
 .venv-oldest/stamp: pyproject.toml locks/oldest.txt

@@ -101,6 +101,32 @@ def database_tables() -> str:
     return "```sql\n" + migrations()[0].sql.strip() + "\n```\n"
 
 
+def operations() -> str:
+    """Give every operation of the API, by group."""
+    from troth.server.api import OPERATIONS
+    from troth.server.openapi import statuses
+
+    text = ""
+    for tag in dict.fromkeys(each.tag for each in OPERATIONS):
+        text += f"\n### {tag}\n\n| operation | does | needs | failures |\n|---|---|---|---|\n"
+        for each in (each for each in OPERATIONS if each.tag == tag):
+            needs = f"`{each.permission}`" if each.permission else "nothing"
+            own = [str(status) for status in statuses(each) if status not in (400, 401, 403, 413, 429, 500, 503)]
+            call = f"`{each.method} {each.path}`<br>`{each.name}`"
+            text += f"| {call} | {each.about} | {needs} | {', '.join(own) or '-'} |\n"
+    return text.lstrip("\n")
+
+
+def permissions() -> str:
+    """Give what each role may do."""
+    from troth.accounts.roles import GRANTS, Permission, Role
+
+    rows = (
+        f"| `{each}` | {' | '.join('yes' if each in GRANTS[role] else '' for role in Role)} |\n" for each in Permission
+    )
+    return f"| permission | {' | '.join(Role)} |\n|---|{'---|' * len(Role)}\n" + "".join(rows)
+
+
 def schemas() -> str:
     """Give the list of the published schemas."""
     names = sorted(path.name for path in (DOCS / "reference" / "schemas").glob("*.json"))
@@ -120,6 +146,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "exit-code-errors": exit_code_errors,
     "error-table": error_table,
     "classes": classes,
+    "operations": operations,
+    "permissions": permissions,
     "tables": tables,
     "database-tables": database_tables,
     "schemas": schemas,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import msgspec
@@ -50,29 +51,41 @@ class Office:
     tokens: dict[str, str]
     document: dict[str, Any]
 
-    def call(
+    def call(self, name: str, path: dict[str, str] | None = None, /, **given: Any) -> Any:
+        """Call an operation; what is not an option of `send` is a field of its body."""
+        options = {each: given.pop(each) for each in ("by", "expect", "headers", "query") if each in given}
+        return self.send(name, path, given, **options)
+
+    def send(
         self,
         name: str,
-        path: dict[str, str] | None = None,
-        /,
+        path: dict[str, str] | None,
+        body: dict[str, Any],
         *,
         by: str | None = "administrator",
         expect: int | None = None,
         headers: dict[str, str] | None = None,
         query: dict[str, Any] | None = None,
-        **body: Any,
     ) -> Any:
-        """Call an operation by its name; the answer must be as the OpenAPI document promises."""
+        """Call an operation by its name; the answer must be as the OpenAPI document promises.
+
+        Args:
+            name: The operation's name.
+            path: The variables of its path.
+            body: Its body, where it takes one.
+            by: Whose token is sent; None for no token.
+            expect: The status that is expected; without, that of an operation that worked.
+            headers: More headers.
+            query: The query.
+        """
         operation = OPERATION[name]
         place = operation.path
         for variable, value in (path or {}).items():
-            place = place.replace(f"{{{variable}}}", value.replace("[", "%5B").replace("]", "%5D"))
-        head = dict(headers or {})
-        if by is not None:
-            head["Authorization"] = f"Bearer {self.tokens[by]}"
-        content = msgspec.json.encode(body) if operation.body is not None else None
-        if content is not None:
-            head.setdefault("Content-Type", "application/json")
+            place = place.replace(f"{{{variable}}}", quote(value, safe=":"))
+        head = {**(headers or {}), **({"Authorization": f"Bearer {self.tokens[by]}"} if by is not None else {})}
+        content = None
+        if operation.body is not None:
+            content, head["Content-Type"] = msgspec.json.encode(body), "application/json"
         answer = self.client.request(operation.method, f"/api/v1{place}", headers=head, params=query, content=content)
         self.require_promised(operation, answer)
         wanted = operation.status if expect is None else expect

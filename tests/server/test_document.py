@@ -44,6 +44,10 @@ CONFIG = {
         "positive_data_acceptance": {
             "expected-statuses": ["2xx", "401", "403", "404", "409", "412", "422", "429", "502", "504"]
         },
+        # A tag of another form than ours is one that does not match.
+        "negative_data_rejection": {
+            "expected-statuses": ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "428", "429"]
+        },
         "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "502", "504"]},
     },
 }

@@ -355,7 +355,7 @@ def test_failures_are_told_as_problems() -> None:
     """What happened, why and what next; what was added for programs does not take the place of the rest."""
     answer = call(application(), "/fail?kind=input")
     found = answer.problem
-    assert (answer.status, found["status"], found["code"], found["field"]) == (400, 400, "TROTH-200", "x")
+    assert (answer.status, found["status"], found["code"], found["field"]) == (422, 422, "TROTH-200", "x")
     assert (found["why"], found["next_command"]) == ("it is too blue", "paint it")
     assert call(application(), "/fail?kind=host").problem["why"] == "Connection refused"
     assert call(application(), "/fail?kind=who").header("www-authenticate") == 'Bearer realm="troth"'

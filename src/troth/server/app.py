@@ -18,7 +18,7 @@ from troth.server import headers, openapi
 from troth.server.api import OPERATIONS
 from troth.server.cookies import bearer, login_secret
 from troth.server.health import health_routes
-from troth.server.operations import Answer, Call, parse_body, parse_if_match, parse_query
+from troth.server.operations import Answer, Call, parse_body, parse_query
 from troth.server.problems import HANDLERS, Upstream
 from troth.server.security import guarded
 
@@ -96,7 +96,7 @@ def _answer(operation: Operation, node: Node, request: Request, body: bytes) -> 
         path=request.path_params,
         query=parse_query(operation.query, request.query_params.multi_items()),
         body=parse_body(operation.body, request.headers.get("content-type", ""), body),
-        if_match=parse_if_match(headers.one(request.scope, "if-match")) if operation.versioned else "",
+        if_match=headers.one(request.scope, "if-match") if operation.versioned else None,
         address=source,
         agent=request.headers.get("user-agent", "")[:200],
         login=login_secret(request.scope),

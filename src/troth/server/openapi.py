@@ -9,7 +9,6 @@ import msgspec
 
 from troth._version import __version__
 from troth.model.words import DOMAINS
-from troth.server.operations import IF_MATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +50,7 @@ _IF_MATCH = {
     "in": "header",
     "required": False,
     "description": "The `ETag` of the entry that was looked at: if it was changed meanwhile, nothing is done.",
-    "schema": {"type": "string", "pattern": IF_MATCH},
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
 }
 _ETAG = {
     "ETag": {

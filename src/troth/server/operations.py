@@ -6,7 +6,6 @@ before it is called, the caller was identified, allowed, and everything that was
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from troth.accounts.roles import Permission
     from troth.node.node import Node
 
-IF_MATCH = '^"[0-9a-f]{32}"$'
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -36,7 +34,7 @@ class Call:
         path: What the path's variables were.
         query: The query, of the operation's type.
         body: The body, of the operation's type.
-        if_match: The version that the caller has seen and means (`If-Match`); empty if it does not matter.
+        if_match: The tag of what the caller has seen and means (`If-Match`); None if it does not matter.
         address: Where the call came from.
         agent: What the caller's program calls itself.
         login: The secret of the caller's log-in, where a browser calls.
@@ -47,7 +45,7 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Any = None
     body: Any = None
-    if_match: str = ""
+    if_match: str | None = None
     address: str = ""
     agent: str = ""
     login: str = ""
@@ -64,7 +62,7 @@ class Call:
         Raises:
             ChangedMeanwhile: It is not.
         """
-        if self.if_match and self.if_match != version:
+        if self.if_match is not None and self.if_match != f'"{version}"':
             raise ChangedMeanwhile(
                 "It was changed since you looked at it; nothing was done.",
                 why="its version is no longer the one in If-Match",
@@ -158,19 +156,6 @@ def parse_query(kind: type[msgspec.Struct] | None, given: list[tuple[str, str]])
                 f"The query's {name} cannot be used.", why="leave it out, or write it as the document says"
             )
     return found
-
-
-def parse_if_match(text: str | None) -> str:
-    """Read `If-Match`, which holds one tag that this node gave.
-
-    Raises:
-        BadRequest: It does not.
-    """
-    if text is None:
-        return ""
-    if not re.fullmatch(IF_MATCH, text):
-        raise BadRequest("If-Match cannot be read.", next_command="send back the ETag as it came, in its quotes")
-    return text.strip('"')
 
 
 def parse_body(kind: type[msgspec.Struct] | None, content_type: str, data: bytes) -> Any:
