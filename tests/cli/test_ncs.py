@@ -248,6 +248,9 @@ GOOD: tuple[tuple[str, ...], ...] = (
     ("key", "importcacert", "root", "ca.pem", "repository", "defaultRepo"),
     ("key", "listcacerts"),
     ("key", "deletecacert", "root"),
+    ("status",),
+    ("start",),
+    ("stop",),
 )  # fmt: skip
 # The words that the caller chooses: anything may stand there as far as the grammar goes.
 FREE = {"192.0.2.20_8082", "root", "defaultRepo", "ca.pem", "http://ocsp.example.com", "node.csr", "node.key"}
