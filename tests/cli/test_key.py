@@ -9,13 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jsonschema
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.cli.conftest import Command
 from tests.identity.making import CA, foreign_request, key_pem, openssl
+from troth.database.pool import Database
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "reference" / "schemas"
 NCS_REQUEST = ("key", "genkey", "-newdn", "-csr", "node.csr", "repository", "defaultRepo")
@@ -38,6 +41,16 @@ def node(troth: Command) -> Command:
     (troth.home / "troth.toml").touch()
     assert troth("key", "generate", "--san", "node.example.com", "--san", "IP:192.0.2.10").code == 0
     return troth
+
+
+@pytest.fixture
+def whole(node: Command, database: Database) -> Command:
+    """A node whose trust store can be reached, in a real PostgreSQL."""
+    parts = conninfo_to_dict(database.conninfo)
+    where = urlencode({name: str(parts[name]) for name in ("host", "port") if name in parts})
+    url = f"postgresql://{parts['user']}@/{parts['dbname']}?{where}"
+    (node.home / "troth.toml").write_text(f'names = ["node.example.com", "localhost"]\n[database]\nurl = "{url}"\n')
+    return node
 
 
 @pytest.fixture
@@ -170,8 +183,18 @@ def test_what_does_not_fit_is_refused_with_every_reason(node: Command, files: Pa
     assert node("key", "show").out == shown
 
 
-def test_a_ca_that_is_trusted_already_completes_the_chain(node: Command, files: Path) -> None:
+def test_a_trust_store_that_is_away_vouches_for_nobody(node: Command, files: Path) -> None:
+    """While the node's database is down, a chain to a CA that only it knows is incomplete, and the reason is told."""
+    text = node("key", "csr", "--cn", "node.example.com").out
+    (files / "signed.pem").write_bytes(MIDDLE.sign(text) + MIDDLE.pem)
+    done = node("key", "import", str(files / "signed.pem"))
+    assert (done.code, "is missing" in done.err, "truststore system cannot be read" in done.err) == (2, True, True)
+    assert node("key", "import", str(files / "signed.pem"), "--chain", str(files / "ca.pem")).code == 0
+
+
+def test_a_ca_that_is_trusted_already_completes_the_chain(whole: Command, files: Path) -> None:
     """The `system` truststore, filled with the incumbent's command, is the end of the chain."""
+    node = whole
     text = node("key", "csr", "--cn", "node.example.com").out
     (files / "signed.pem").write_bytes(MIDDLE.sign(text) + MIDDLE.pem)
     assert node("key", "import", str(files / "signed.pem")).code == 2
@@ -330,8 +353,9 @@ def _put(node: Command, name: str, data: bytes) -> None:
     (folder / name).write_bytes(data)
 
 
-def test_the_incumbents_way(node: Command, files: Path) -> None:
+def test_the_incumbents_way(whole: Command, files: Path) -> None:
     """genkey asks and writes into the repository, importsignedcert takes the answer for the next start."""
+    node = whole
     before = current(node)
     code, out, err = typed(node, ANSWERS + "\n", *NCS_REQUEST, program="ncs")
     assert (code, out) == (0, "wrote node.csr to defaultRepo\n")

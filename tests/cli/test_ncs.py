@@ -242,9 +242,18 @@ GOOD: tuple[tuple[str, ...], ...] = (
     (*OCSP, "disable"),
     *((*OCSP, "set", slot, "http://ocsp.example.com") for slot in ("url1", "url2")),
     *((*OCSP, "clear", slot) for slot in ("url1", "url2")),
+    ("key", "genkey", "-newdn", "-csr", "node.csr", "repository", "defaultRepo"),
+    ("key", "importsignedcert", "ca.pem", "repository", "defaultRepo"),
+    ("key", "importkey", "node.key", "ca.pem", "repository", "defaultRepo"),
+    ("key", "importcacert", "root", "ca.pem", "repository", "defaultRepo"),
+    ("key", "listcacerts"),
+    ("key", "deletecacert", "root"),
+    ("status",),
+    ("start",),
+    ("stop",),
 )  # fmt: skip
 # The words that the caller chooses: anything may stand there as far as the grammar goes.
-FREE = {"192.0.2.20_8082", "root", "defaultRepo", "ca.pem", "http://ocsp.example.com"}
+FREE = {"192.0.2.20_8082", "root", "defaultRepo", "ca.pem", "http://ocsp.example.com", "node.csr", "node.key"}
 
 
 def test_the_grammar_is_complete() -> None:

@@ -16,6 +16,7 @@ from tests.identity.conftest import Authorities
 from tests.identity.making import CA, NAMES, foreign_request, key_pem, now, openssl
 from troth.errors import BadInput, CertificateUnfit, IdentityMissing, IdentityStep, IdentityUnusable
 from troth.identity import Algorithm, Identity, Role, Subject
+from troth.identity.names import usual_names
 
 SUBJECT = Subject(cn="node.example.com", ou="Prime Infra", o="Example Systems", l="SJ", st="CA", c="US")
 
@@ -120,6 +121,14 @@ def test_names_that_cannot_be_used_make_nothing(folder: Path, names: list[str]) 
 
 
 # Requests
+
+
+def test_what_is_asked_for_by_default() -> None:
+    """The common name first, if it is a host's; then the node's names, without those that mean any machine."""
+    today = ("DNS:a.example.com", "DNS:localhost", "IP:127.0.0.1", "IP:::1", "IP:192.0.2.1")
+    assert usual_names(today, Subject(cn="b.example.com")) == ("DNS:b.example.com", "DNS:a.example.com", "IP:192.0.2.1")
+    assert usual_names(today, Subject(cn="a.example.com")) == ("DNS:a.example.com", "IP:192.0.2.1")
+    assert usual_names(today, Subject(cn="Our Node")) == ("DNS:a.example.com", "IP:192.0.2.1")
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

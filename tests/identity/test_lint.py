@@ -168,6 +168,14 @@ def test_the_nodes_names_can_be_given(folder: Path, ca: Authorities) -> None:
     assert codes(Identity(folder, now).lint(signed, key_pem(KEY))) == ["names-missing"]
 
 
+def test_no_ca_need_vouch_for_localhost(folder: Path, ca: Authorities) -> None:
+    """Names that mean whatever machine they are used on are not missed; where a node has no others, they count."""
+    Identity(folder, now).create(["node.example.com", "localhost", "127.0.0.1", "::1"])
+    signed = ca.middle.sign(foreign_request(KEY, NODE)) + ca.chain
+    assert Identity(folder, now).lint(signed, key_pem(KEY)) == ()
+    assert codes(Identity(folder, now, names=["localhost"]).lint(signed, key_pem(KEY))) == ["names-missing"]
+
+
 def test_purposes(node: Identity, csr: str, ca: Authorities) -> None:
     """Not for servers is an error, not for clients is told, a CA's certificate and must-staple are refused."""
 

@@ -30,8 +30,12 @@ def store() -> Iterator[TrustStore]:
     from troth.store.paths import default_path
 
     if default_path().with_name("troth.toml").is_file():
+        import logging
+
         from troth.node.node import Node
 
+        # Python prints what nobody handles to standard error, where a failure is said in our words.
+        logging.getLogger("psycopg").addHandler(logging.NullHandler())
         with Node() as node:
             yield node.store
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from troth import documents
 from troth.cli import asking, common, key_output, output
-from troth.errors import BadInput, CertificateUnfit, IdentityMissing, NotFound
+from troth.errors import BadInput, CertificateUnfit, IdentityMissing, StoreUnusable
 from troth.identity import Algorithm, Identity, Role, Severity
 from troth.identity.lint import errors
 from troth.identity.names import usual_names
@@ -31,7 +31,12 @@ def identity() -> Identity:
     """
     from troth.node import home
 
-    return Identity(home.find() / "identity", lambda: datetime.now(UTC))
+    place = home.find()
+    # Only a node has what its configuration is read with.
+    from troth.node import config
+
+    names = config.read(home.Home(place)).names
+    return Identity(place / "identity", lambda: datetime.now(UTC), names=names)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -70,7 +75,7 @@ def csr(args: argparse.Namespace) -> int:
     found = identity()
     found.current()  # before anybody answers six questions in vain
     who = asking.subject({name: getattr(args, name) for name in asking.QUESTIONS})
-    usual = usual_names(found.current().names, who)
+    usual = usual_names(found.names, who)
     names = args.san or (asking.names(usual) if args.cn is None else usual)
     if args.out is None:
         made = request(found, who, names, args)
@@ -137,9 +142,9 @@ def take(found: Identity, data: bytes, key: bytes | None, secret: bytes | None, 
     """
     try:
         if key is None:
-            change = found.import_signed(data, known=authorities())
+            change = found.import_signed(data, known=authorities(quiet=quiet))
         else:
-            change = found.import_pair(key, data, passphrase=secret, known=authorities())
+            change = found.import_pair(key, data, passphrase=secret, known=authorities(quiet=quiet))
     except CertificateUnfit as error:
         if not quiet:
             # The error itself tells the first one that counts.
@@ -198,25 +203,40 @@ def unlock(key: bytes, name: str, file: str | None) -> bytes | None:
     return common.read_bytes(file).removesuffix(b"\n").removesuffix(b"\r")
 
 
-def authorities() -> Iterator[CertificateView]:
-    """Give the CAs that the node trusts for its peers; the trust store is opened only if somebody looks."""
-    from troth.errors import DatabaseUnusable
+def authorities(*, quiet: bool) -> Iterator[CertificateView]:
+    """Give the CAs that the node trusts for its peers; the trust store is opened only if somebody looks.
+
+    A store that cannot be read, as while the node is stopped, vouches for nobody: the chain is then incomplete.
+    """
     from troth.store.authorities import authorities as trusted
 
+    why = "the node does not run" if _is_stopped() else ""
     try:
-        with common.store() as opened:
-            found = trusted(opened, "system")
-    except DatabaseUnusable:
-        output.note("the node does not run, so the CAs that it trusts are not known; --chain FILE names them")
+        if not why:
+            with common.store() as opened:
+                found = trusted(opened, "system")
+    except StoreUnusable as error:
+        why = error.what
+    if why:
+        if not quiet:
+            output.note(f"the CAs of the truststore system cannot be read: {why}; --chain FILE names them")
         return
     for each in found:
         yield each.view
 
 
+def _is_stopped() -> bool:
+    """Whether the node's own database has no socket, so that waiting for it is in vain."""
+    from troth.node import config, home
+
+    place = home.Home(home.find())
+    return not config.read(place).database.url and not any((place.postgres / "run").glob(".s.PGSQL.*"))
+
+
 def _would_import(
     args: argparse.Namespace, found: Identity, data: bytes, key: bytes | None, secret: bytes | None
 ) -> int:
-    findings = found.lint(data, key, passphrase=secret, known=authorities())
+    findings = found.lint(data, key, passphrase=secret, known=authorities(quiet=args.json or args.quiet))
     wrong = bool(errors(findings))
     if args.json:
         output.document(
@@ -242,6 +262,6 @@ def _names_so_far(found: Identity) -> tuple[str, ...]:
     import socket
 
     try:
-        return found.current().names
-    except (IdentityMissing, NotFound):
+        return found.names
+    except IdentityMissing:
         return (socket.gethostname(),)

@@ -98,9 +98,11 @@ def import_ca(given: dict[str, str]) -> int:
     from troth import repository
     from troth.cli import common
     from troth.store.authorities import add_authority, read_authority
+    from troth.store.paths import default_path
 
     with common.store() as opened:
-        text = repository.read(opened.folder, given["repository"], given["file"])
+        # Beside a store of the user's own, and in the home of a node, whose store lies elsewhere.
+        text = repository.read(default_path().parent, given["repository"], given["file"])
         view = read_authority(text, given["file"])
         add_authority(opened, given[_CHOICE], given["alias"], view)
         late = not view.valid_at(opened.now())

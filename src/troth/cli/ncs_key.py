@@ -18,7 +18,7 @@ def genkey(given: dict[str, str]) -> int:
     found.current()
     place = repository.path(home.find(), given["repository"], given["file"])
     who = asking.subject({})
-    names = asking.names(usual_names(found.current().names, who))
+    names = asking.names(usual_names(found.names, who))
     with common.new_file(place) as file:
         text = found.request(who, names)
         file.write(text)

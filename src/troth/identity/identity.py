@@ -13,7 +13,7 @@ from troth.identity.generations import Generation, Origin
 from troth.identity.importing import Material
 from troth.identity.names import Subject, parse_sans
 from troth.identity.records import Change, ContextFiles, Fingerprints
-from troth.identity.state import Activated, Event, Imported, Made, Requested, Role, Scheduled, State
+from troth.identity.state import Activated, Event, Imported, Made, Refusal, Requested, Role, Scheduled, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -66,6 +66,15 @@ class Identity:
         """
         return self._one(Role.CURRENT)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the node is reached by: as it was given, else what its certificate in force is for.
+
+        Raises:
+            IdentityMissing: Nothing was given, and there is no certificate.
+        """
+        return self._names or self.current().names
+
     def retired(self) -> tuple[Generation, ...]:
         """Read those that were in force before, the newest first; their keys are kept, to vouch for later ones."""
         return tuple(each for each in self.generations() if each.role is Role.RETIRED)
@@ -96,6 +105,8 @@ class Identity:
     def _one(self, role: Role) -> Generation:
         """Read the newest generation of a role alone, so that damage elsewhere does not matter."""
         number = next((number for number, its in self._disk.state().roles.items() if its is role), 0)
+        if not number and role is Role.CURRENT:
+            raise IdentityMissing(Refusal.NO_IDENTITY.value, next_command="troth key generate")
         if not number:
             raise IdentityMissing(f"This node has no {role} certificate.", next_command="troth key show")
         found = self._disk.one(number, role)

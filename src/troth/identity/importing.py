@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from troth.errors import CertificateUnfit, IdentityMissing, IdentityUnusable
 from troth.identity import generations, keys, lint, reading
 from troth.identity.chain import Path, find
+from troth.identity.names import is_local
 from troth.identity.rehearsal import rehearse
 from troth.identity.state import Refusal, Role
 
@@ -96,13 +97,15 @@ def candidate(
         leaf = next((each for each in given if each.spki == spki), likely)
         wrong = tuple(lint.key(leaf, spki))
     path = find(leaf, given, material.known)
+    wanted = names or current(found).names
+    wanted = [each for each in wanted if not is_local(each)] or wanted
     twins = [each for each in ordered if each.spki == spki]
     return Candidate(
         path=path,
         key=key,
         twins=frozenset(each.number for each in twins),
         request=next((each.request for each in twins if each.request), ""),
-        findings=(*wrong, *lint.lint(path, given, names=names or current(found).names, now=now)),
+        findings=(*wrong, *lint.lint(path, given, names=wanted, now=now)),
     )
 
 

@@ -103,8 +103,11 @@ def parse_sans(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def usual_names(today: Iterable[str], who: Subject) -> tuple[str, ...]:
-    """Give the names to ask for where none are given: the common name, if it is a host's, and those of today."""
-    names = list(today)
+    """Give the names to ask for where none are given: the common name, if it is a host's, and those of today.
+
+    Names that mean whatever machine they are used on are left out, for a CA that is worth its name signs none.
+    """
+    names = [each for each in today if not is_local(each)]
     with contextlib.suppress(BadInput):  # a common name may be anything
         names.insert(0, parse_san(who.cn))
     return tuple(dict.fromkeys(names))
@@ -125,6 +128,14 @@ def covers(sans: Iterable[str], wanted: str) -> bool:
     parent = value.partition(".")[2]
     spellings = {wanted.lower(), f"dns:*.{parent}".lower()} if kind == "DNS" and parent else {wanted.lower()}
     return any(each.lower() in spellings for each in sans)
+
+
+def is_local(san: str) -> bool:
+    """Whether a name means whatever machine it is used on: no peer reaches a node by it, and no CA vouches for it."""
+    kind, _, value = san.partition(":")
+    if kind == "IP":
+        return ipaddress.ip_address(value).is_loopback
+    return value == "localhost" or value.endswith(".localhost")
 
 
 def _is_address(host: str) -> bool:

@@ -21,6 +21,7 @@ from troth.node.serving import Served
 from troth.node.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from troth.identity import Identity
     from troth.node.config import Listen
     from troth.node.home import Home
     from troth.store.sqlite import SqliteStore
@@ -71,19 +72,25 @@ def peer_certificates(store: SqliteStore) -> frozenset[bytes]:
     return frozenset(view.der for view in views if view is not None)
 
 
-def _activate(node: Node) -> None:
-    """Put the certificate in force that was to be from the next start on; if that fails, go on with the one there is."""
+def take_up(identity: Identity) -> None:
+    """Put in force what waits for this start. A certificate that cannot come into force keeps no node from starting."""
     try:
-        change = node.identity.start()
+        change = identity.start()
     except TrothError as error:
         _log.error("the next certificate was not put in force: %s", error)
         return
-    for finding in change.findings if change else ():
-        _log.warning("the next certificate: %s", finding.what)
+    if change is None or change.generation.certificate is None:
+        return
+    fingerprint = change.generation.certificate.fingerprint
+    wrong = [each.what for each in change.findings if each.severity == "error"]
+    if wrong:
+        _log.error("the next certificate, %s, was not put in force: %s", fingerprint, " ".join(wrong))
+    else:
+        _log.warning("the certificate %s is in force from now on", fingerprint)
 
 
 async def _run(node: Node) -> None:
-    _activate(node)
+    take_up(node.identity)
     open_socket = listener(node.config.health, "The Health Monitor")
     served = Served(node.identity, clients=peer_certificates(node.peers))
     monitor = HealthMonitor(served, lambda: peer_certificates(node.peers), lambda: supervisor.liveness())

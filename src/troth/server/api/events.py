@@ -15,8 +15,7 @@ from troth.notify.channel import ChannelKind
 from troth.notify.events import Kind, Severity
 from troth.notify.settings import settings_of
 from troth.notify.silences import Silence
-from troth.server.api.users import number
-from troth.server.api.words import Domain, Place
+from troth.server.api.words import Domain, Place, number
 from troth.server.operations import Operation
 
 if TYPE_CHECKING:

@@ -152,7 +152,7 @@ def request(call: Call) -> documents.Document:
         raise BadInput("A key that is used again keeps its kind: give reuse_key or algorithm.")
     found = call.node.identity
     who = Subject(cn=asked.cn, ou=asked.ou, o=asked.o, l=asked.l, st=asked.st, c=asked.c)
-    names = asked.names or usual_names(found.current().names, who)
+    names = asked.names or usual_names(found.names, who)
     text = found.request(who, names, Algorithm(asked.algorithm or Algorithm.EC_P256), reuse_key=asked.reuse_key)
     made = next(each for each in found.generations() if each.request == text)
     _note(call, "key-request", made)

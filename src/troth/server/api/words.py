@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from troth import documents, manage
-from troth.errors import NotFound
+from troth.errors import BadInput, NotFound
 from troth.model.endpoint import Endpoint
 from troth.model.fingerprint import Fingerprint
 from troth.model.words import DOMAINS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Domain = Literal["system", "devicemgmt", "pubnet", "user"]
 Protocol = Literal["tls", "smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "mysql", "sieve", "nntp"]
 Kind = Literal["key", "certificate", "issuer"]
+RoleName = Literal["viewer", "operator", "administrator"]
 # As browsers, openssl and Troth itself print it.
 Digest = Annotated[
     str,
@@ -116,3 +118,19 @@ def domain(call: Call) -> str:
     if named not in DOMAINS:
         raise NotFound("There is no such domain.", why=f"known are {', '.join(DOMAINS)}")
     return named
+
+
+def number(text: str) -> int:
+    """Read a number in a path.
+
+    Raises:
+        BadInput: It is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise BadInput(f"{text[:40]!a} is no number.")
+    return int(text)
+
+
+def utc(moment: datetime) -> datetime:
+    """Give a time of the database in UTC."""
+    return moment.astimezone(UTC)
