@@ -1,4 +1,4 @@
-"""On the way to a verdict: addresses that drop packets, proxies, plain text before TLS, and what errors say (threats 11 to 17)."""
+"""On the way to a verdict: addresses that drop packets, proxies, plain text before TLS, and what errors say (threats 14 to 18)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_address_that_fails_leaves_the_next_one_its_time(
     store: SqliteStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Threat 16: with a first address that drops packets or refuses, the second is tried within the same limit."""
+    """With a first address that drops packets or refuses, the second is tried within the same limit."""
     server = record(ask=False)
     bad = dropping(server.port) if first == "drops" else "127.0.0.3"
     resolving(monkeypatch, bad, "127.0.0.1")
@@ -90,7 +90,7 @@ def test_an_address_that_fails_leaves_the_next_one_its_time(
 
 
 def test_addresses_that_all_fail_say_so(dropping: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 16: with nothing but silence, the limit ends the attempt; with nothing but refusals, it ends at once."""
+    """With nothing but silence, the limit ends the attempt; with nothing but refusals, it ends at once."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -104,7 +104,7 @@ def test_addresses_that_all_fail_say_so(dropping: Callable[[int], str], monkeypa
 
 
 def test_names_are_looked_up_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 38: name servers that do not answer hold an attempt no longer than its limit."""
+    """Name servers that do not answer hold an attempt no longer than its limit."""
     release = threading.Event()
 
     def silent(*_: object, **__: object) -> list[Any]:
@@ -131,7 +131,7 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_an_error_before_tls_names_its_endpoint(script: bytes, serve: Serve, store: SqliteStore) -> None:
-    """Threat 12: who checks many hosts learns which of them did not start TLS, in words and in the document."""
+    """Threat 14: who checks many hosts learns which of them did not start TLS, in words and in the document."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(script)
@@ -146,7 +146,7 @@ def test_an_error_before_tls_names_its_endpoint(script: bytes, serve: Serve, sto
 
 
 def test_a_proxy_that_cannot_be_reached_is_not_taken_for_the_host(store: SqliteStore) -> None:
-    """Threat 13: the error names the proxy and the host, and says which of them failed."""
+    """Threat 16: the error names the proxy and the host, and says which of them failed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         proxy = Endpoint("127.0.0.1", int(free.getsockname()[1]))
@@ -178,7 +178,7 @@ def unreadable(folder: Path) -> None:
 def test_a_certificate_that_cannot_be_read_is_rejected(
     known: bool, record: Record, store: SqliteStore, troth: Command
 ) -> None:
-    """Threat 31: at a stranger and at a known host, a certificate that cannot be read is a rejection: exit 3, zero bytes."""
+    """Threat 18: at a stranger and at a known host, a certificate that cannot be read is a rejection: exit 3, zero bytes."""
     server = record(ask=False)
     where = f"127.0.0.1:{server.port}"
     if known:
@@ -216,7 +216,7 @@ def test_an_issuer_pin_without_its_certificate_rejects(record: Record, store: Sq
 
 
 def test_start_tls_gives_out_nothing_that_came_before_tls(store: SqliteStore, tmp_path: Path) -> None:
-    """Threat 12 (CVE-2011-0411): plain text that came before TLS is never given out as if TLS had protected it."""
+    """Threat 14 (CVE-2011-0411): plain text that came before TLS is never given out as if TLS had protected it."""
     chain, key = fresh()
     (tmp_path / "chain").write_bytes(chain)
     (tmp_path / "key").write_bytes(key)
@@ -252,7 +252,7 @@ def test_start_tls_gives_out_nothing_that_came_before_tls(store: SqliteStore, tm
 
 
 def test_start_tls_after_plain_text_that_was_read_goes_on(record: Record, store: SqliteStore) -> None:
-    """Threat 12: where nothing is left over, TLS starts."""
+    """Threat 14: where nothing is left over, TLS starts."""
     server = record(protocol="echo", ask=False)
 
     async def go() -> bytes:
@@ -270,7 +270,7 @@ def test_start_tls_after_plain_text_that_was_read_goes_on(record: Record, store:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_is_not_told_the_requests(scheme: str, store: SqliteStore) -> None:
-    """Threat 13: forwarding would give the request to the proxy, and no certificate of the target would ever be seen."""
+    """Threat 16: forwarding would give the request to the proxy, and no certificate of the target would ever be seen."""
     pytest.importorskip("urllib3")
     from troth.adapters.urllib3 import ProxyManager
 

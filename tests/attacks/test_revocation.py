@@ -131,7 +131,7 @@ OTHERS: dict[str, tuple[x509.IssuingDistributionPoint, bool]] = {
 
 @pytest.mark.parametrize(("about", "is_ca"), OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("critical", [True, False])
-def test_threat_38_a_genuine_list_about_others_is_no_answer(
+def test_a_genuine_list_about_others_is_no_answer(
     critical: bool, about: x509.IssuingDistributionPoint, is_ca: bool, ca: Authority
 ) -> None:
     """Threat 38 (RFC 5280 section 6.3.3): a list that the CA signed, and that does not cover the certificate, does not clear it."""
@@ -148,7 +148,7 @@ COVERING: dict[str, tuple[x509.IssuingDistributionPoint | None, bool]] = {
 
 
 @pytest.mark.parametrize(("about", "is_ca"), COVERING.values(), ids=COVERING)
-def test_threat_38_the_list_that_covers_a_certificate_decides(
+def test_the_list_that_covers_a_certificate_decides(
     about: x509.IssuingDistributionPoint | None, is_ca: bool, ca: Authority
 ) -> None:
     """Threat 38: the right list clears, and revokes."""
@@ -159,12 +159,12 @@ def test_threat_38_the_list_that_covers_a_certificate_decides(
 
 
 @pytest.mark.parametrize("critical", [True, False])
-def test_threat_38_a_delta_is_no_list(critical: bool, ca: Authority) -> None:
+def test_a_delta_is_no_list(critical: bool, ca: Authority) -> None:
     """Threat 38: what was changed since another list is not the whole list."""
     assert "delta" in asked(ca, a_certificate(ca), a_list(ca, (x509.DeltaCRLIndicator(1), critical)))
 
 
-def test_threat_38_a_point_for_some_reasons_clears_nobody(ca: Authority) -> None:
+def test_a_point_for_some_reasons_clears_nobody(ca: Authority) -> None:
     """Threat 38: a distribution point that tells of some reasons of revocation only may say "revoked", and not "good"."""
     names = [x509.UniformResourceIdentifier(URL)]
     point = x509.DistributionPoint(names, None, frozenset({x509.ReasonFlags.superseded}), None)
@@ -173,9 +173,7 @@ def test_threat_38_a_point_for_some_reasons_clears_nobody(ca: Authority) -> None
     assert "was revoked" in asked(ca, subject, a_list(ca, revoked=(77,)))
 
 
-def test_threat_38_another_shard_clears_no_host(
-    ca: Authority, answers: Answers, record: Record, store: SqliteStore
-) -> None:
+def test_another_shard_clears_no_host(ca: Authority, answers: Answers, record: Record, store: SqliteStore) -> None:
     """Threat 38: end to end, the CA's other list at the same address does not undo a revocation."""
     server = trusted(store, record, ca, crl_url=answers.url("/1.crl"))
     honest = a_list(ca, (scope(url=answers.url("/1.crl")), True), revoked=(int(server.view.serial, 16),))
@@ -253,7 +251,7 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[Dripping]:
     made.close()
 
 
-def test_threat_38_a_dripping_responder_holds_no_fetch(dripping: Dripping) -> None:
+def test_a_dripping_responder_holds_no_fetch(dripping: Dripping) -> None:
     """Threat 38: the time limit of a fetch bounds the whole of it, whatever drips."""
     begun = time.monotonic()
     with pytest.raises(TimedOut):
@@ -261,7 +259,7 @@ def test_threat_38_a_dripping_responder_holds_no_fetch(dripping: Dripping) -> No
     assert time.monotonic() - begun < 5  # a bound for "at all", not a measurement
 
 
-def test_threat_38_a_dripping_responder_holds_no_check(
+def test_a_dripping_responder_holds_no_check(
     ca: Authority, dripping: Dripping, record: Record, store: SqliteStore
 ) -> None:
     """Threat 38: all fetches of a check are bounded by the check's own limit, and the host is rejected."""
@@ -273,7 +271,7 @@ def test_threat_38_a_dripping_responder_holds_no_check(
 
 
 @pytest.mark.parametrize("begins", [b"X: a\r\n" * 20_000, b"a" * 200_000], ids=["lines", "one line"])
-def test_threat_38_a_header_without_end_is_not_kept(begins: bytes) -> None:
+def test_a_header_without_end_is_not_kept(begins: bytes) -> None:
     """Threat 38: a header has a size limit, too."""
     server = Dripping(b"HTTP/1.1 200 OK\r\n" + begins, b"a")
     try:
@@ -301,7 +299,7 @@ def strange_answers(ca: Authority, leaf: x509.Certificate) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("strictness", ["require", "prefer"])
-def test_threat_38_an_answer_that_cannot_be_read_is_no_answer(
+def test_an_answer_that_cannot_be_read_is_no_answer(
     strictness: str, ca: Authority, answers: Answers, record: Record, store: SqliteStore
 ) -> None:
     """Threat 38: whatever an answer holds, it is read or it is none: a rejection where answers are required, never a crash."""
@@ -336,7 +334,7 @@ def with_false_written_out(ca: Authority, leaf: x509.Certificate) -> bytes:
 
 
 @pytest.mark.parametrize("strictness", ["require", "prefer"])
-def test_threat_38_a_certificate_that_cannot_be_read_strictly_is_rejected(
+def test_a_certificate_that_cannot_be_read_strictly_is_rejected(
     strictness: str, ca: Authority, record: Record, store: SqliteStore, troth: Command
 ) -> None:
     """Threat 38: a chain that cannot be asked about for its form is an invalid chain, exit 3, and no crash."""
@@ -381,7 +379,7 @@ def ocsp_without_next_update(ca: Authority, leaf: x509.Certificate, age: timedel
     [(timedelta(0), True), (timedelta(minutes=50), True), (timedelta(hours=2), False), (timedelta(hours=-1), False)],
     ids=["now", "50 min", "2 h", "tomorrow"],
 )
-def test_threat_38_an_answer_without_a_next_one_counts_for_an_hour(age: timedelta, good: bool, ca: Authority) -> None:
+def test_an_answer_without_a_next_one_counts_for_an_hour(age: timedelta, good: bool, ca: Authority) -> None:
     """Threat 38: a responder that names no next answer is believed, and its answer cannot be replayed for long."""
     leaf, _ = ca.issue(ocsp_url="http://ocsp.example/")
     assert (asked(ca, leaf, ocsp_without_next_update(ca, leaf, age)) == "") is good
@@ -413,7 +411,7 @@ HERE = ("127.0.0.1", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00
 
 @pytest.mark.guarded
 @pytest.mark.parametrize("host", FORBIDDEN + HERE)
-def test_threat_38_a_certificate_leads_nobody_to_this_machine_or_its_cloud(host: str) -> None:
+def test_a_certificate_leads_nobody_to_this_machine_or_its_cloud(host: str) -> None:
     """Threat 38: neither metadata services nor this machine are contacted for a certificate's sake, in whatever spelling."""
     with pytest.raises(Unreachable) as caught:
         get(f"http://{host}:1/", None, limit=100, timeout_s=5)
@@ -422,14 +420,14 @@ def test_threat_38_a_certificate_leads_nobody_to_this_machine_or_its_cloud(host:
 
 @pytest.mark.guarded
 @pytest.mark.parametrize("host", FORBIDDEN)
-def test_threat_38_a_configured_address_is_no_metadata_service_either(host: str) -> None:
+def test_a_configured_address_is_no_metadata_service_either(host: str) -> None:
     """Threat 38: what a person configured may be on this machine, and is never a cloud's metadata service."""
     with pytest.raises(Unreachable, match="is not fetched"):
         get(f"http://{host}:1/", None, limit=100, timeout_s=5, configured=True)
 
 
 @pytest.mark.guarded
-def test_threat_38_only_a_person_may_name_this_machine(
+def test_only_a_person_may_name_this_machine(
     ca: Authority, answers: Answers, record: Record, store: SqliteStore
 ) -> None:
     """Threat 38: a responder on this machine is asked if a person configured it, and never because a certificate names it."""

@@ -439,7 +439,7 @@ BEHIND: dict[str, tuple[Callable[[sqlite3.Connection], None], str]] = {
 def test_an_audit_sees_whatever_was_changed_behind_the_journals_back(
     harm: Callable[[sqlite3.Connection], None], word: str, path: Path
 ) -> None:
-    """Threat 26: revocations, policies, CAs, settings and the certificates behind pins are held against the journal, too."""
+    """Threat 25: revocations, policies, CAs, settings and the certificates behind pins are held against the journal, too."""
     with open_store(path) as store:
         ca = view_of(Authority("CA"))
         store.judge(HOST, presented("a"))
