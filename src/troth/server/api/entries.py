@@ -21,7 +21,6 @@ from troth.server.api.words import (
     Name,
     Pem,
     PolicyView,
-    Protocol,
     Seconds,
     Where,
     digest,
@@ -50,6 +49,7 @@ class EntryQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
     domain: Domain | None = None
     state: EntryState | None = None
+    waits: Annotated[bool, msgspec.Meta(description="Whether a certificate waits there for approval.")] | None = None
     host: Annotated[str, msgspec.Meta(max_length=253, description="A part of the host's name.")] | None = None
     subject: Annotated[str, msgspec.Meta(max_length=200, description="A part of a subject.")] | None = None
     fingerprint: Digest | None = None
@@ -65,11 +65,13 @@ class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str
     domain: str
     state: str
+    waits: bool
     kind: str | None
     fingerprint: str | None
     pins: int
     subject: str | None
     not_after: str | None
+    expired: bool | None
     last_seen: str | None
 
 
@@ -95,6 +97,14 @@ class PinView(msgspec.Struct, frozen=True, kw_only=True):
     also_at: list[str]
 
 
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A field in which two certificates differ."""
+
+    field: str
+    old: str
+    new: str
+
+
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one entry."""
 
@@ -110,6 +120,8 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     presented: str | None
     rejected: str | None
     rejected_at: str | None
+    rejected_certificate: dict[str, Any] | None
+    rejected_diff: list[Difference]
     pins: list[PinView]
 
 
@@ -132,6 +144,12 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoint: str
     records: list[RecordView]
+
+
+class CertificateQuery(Where, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Which entry; and whether the certificate that was rejected last is meant."""
+
+    rejected: bool = False
 
 
 class NewPin(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -176,10 +194,9 @@ class Announcement(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     kind: Literal["key", "certificate"] = "certificate"
 
 
-class Deletion(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Deletion(Where, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Which entry; and the certificate that may be trusted there afterwards without approval."""
 
-    protocol: Protocol | None = None
     next: Digest | None = None
 
 
@@ -189,6 +206,7 @@ def list_entries(call: Call) -> documents.Document:
     wanted = Wanted(
         domain=asked.domain,
         state=asked.state,
+        waits=asked.waits,
         host=asked.host,
         subject=asked.subject,
         digest=digest(asked.fingerprint).digest if asked.fingerprint else None,
@@ -222,7 +240,7 @@ def get_history(call: Call) -> documents.Document:
 def get_certificate(call: Call) -> str:
     """Give the current certificates as PEM."""
     entry = found(call)
-    return documents.pem(entry, documents.kept(call.node.store, entry)[0])
+    return documents.pem(entry, documents.kept(call.node.store, entry)[0], rejected=call.query.rejected)
 
 
 def add_pin(call: Call) -> Answer:
@@ -344,7 +362,7 @@ OPERATIONS = [
         tag="trust",
         permission=_READ,
         handler=get_certificate,
-        query=Where,
+        query=CertificateQuery,
         result=str,
         errors=(404,),
         media=_PEM,

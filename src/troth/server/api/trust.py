@@ -12,7 +12,7 @@ from troth.errors import BadInput
 from troth.formats import MAX_BYTES, dump_json, dump_listcerts, dump_toml, load
 from troth.model.entry import CheckMode, Expiry, Override, PinKind
 from troth.server.api.entries import RecordView
-from troth.server.api.words import Digest, Kind, Pem, Reason, Where, digest, domain, found, place
+from troth.server.api.words import Digest, Domain, Kind, Pem, Reason, Where, digest, domain, found, place
 from troth.server.operations import Answer, Operation
 from troth.store import authorities as kept
 from troth.store.audit import audit
@@ -33,27 +33,40 @@ class AnyPolicy(msgspec.Struct, frozen=True, kw_only=True):
     mode: str | None
     pin: str | None
     expired: str | None
+    revocation: str | None
+
+
+class PolicyInForce(AnyPolicy, frozen=True, kw_only=True):
+    """What an endpoint is checked by, and the domain that it takes the rest from."""
+
+    domain: str
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
-    """All policies; and for each domain, what becomes of a revocation check that cannot be done."""
+    """All policies: those of the domains, and what endpoints have of their own."""
 
     policies: list[AnyPolicy]
-    revocation: dict[str, str]
 
 
 class PolicyChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What is to be another than it is; what is left out stays."""
+    """What is to be another than it is; what is left out stays, or with `reset` is the default."""
 
     mode: Mode | None = None
     pin: Kind | None = None
     expired: Expired | None = None
+    reset: bool = False
 
 
 class DomainChange(PolicyChange, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The same for a domain; `revocation` counts in mode `ca`."""
 
     revocation: Strictness | None = None
+
+
+class EntryChange(PolicyChange, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The same for an endpoint, whose defaults are its domain's; and the domain to put it into."""
+
+    domain: Domain | None = None
 
 
 class RevocationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -153,6 +166,30 @@ class ImportRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     name: Annotated[str, msgspec.Meta(max_length=200)] = "the file"
 
 
+class AnyImportedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A domain's policy that was taken over."""
+
+    of: str
+    mode: str
+    pin: str
+    expired: str
+
+
+class HintView(msgspec.Struct, frozen=True, kw_only=True):
+    """The subject that an imported list had for a host. It proves nothing, and nothing is trusted for it."""
+
+    endpoint: str
+    subject: str
+    source: str
+    added_at: str
+
+
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """The hints of hosts that nothing is on record about."""
+
+    hints: list[HintView]
+
+
 class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was taken over, and what was not, each with its reason."""
 
@@ -160,14 +197,16 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     added: list[str]
     same: int
     hints: int
+    policies: list[AnyImportedPolicy]
     revoked: list[str]
     refused: list[str]
     warnings: list[str]
 
 
 class JournalQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Which records: those after the one of this number."""
+    """Which records: those after the one of this number; and those about an endpoint, a domain or a fingerprint alone."""
 
+    subject: Annotated[str, msgspec.Meta(min_length=1, max_length=700)] | None = None
     since: Annotated[int, msgspec.Meta(ge=0, le=10**18)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
@@ -190,10 +229,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_policies(call: Call) -> documents.Document:
     """Give all policies."""
-    store = call.node.store
-    found_policies = documents.policies(store)
-    revocation = {name: kept.revocation_of(store, name).strictness for name in _domains()}
-    return {"policies": found_policies, "revocation": revocation}
+    return {"policies": documents.policies(call.node.store)}
 
 
 def set_domain(call: Call) -> documents.Document:
@@ -201,20 +237,21 @@ def set_domain(call: Call) -> documents.Document:
     asked: DomainChange = call.body
     store, name = call.node.store, domain(call)
     with store.transaction():
-        policy = manage.set_domain(store, name, _override(asked))
+        manage.set_domain(store, name, _override(asked), reset=asked.reset)
         if asked.revocation is not None:
             kept.set_strictness(store, name, asked.revocation)
-    return documents.policy(name, policy)
+        return documents.domain_policy(store, name)
 
 
 def set_entry(call: Call) -> documents.Document:
     """Give an endpoint settings of its own."""
-    change = _override(call.body)
+    asked: EntryChange = call.body
+    change = _override(asked)
     if change.pin is PinKind.ISSUER:
         raise BadInput("An issuer is pinned with its CA certificate.", next_command="POST …/pins, with the kind issuer")
     store = call.node.store
-    entry = manage.set_policy(store, place(call), change)
-    return documents.policy(str(entry.endpoint), entry.override.over(store.domain_policy(entry.domain)))
+    entry = manage.set_policy(store, place(call), change, domain=asked.domain, reset=asked.reset)
+    return documents.policy_in_force(store, entry)
 
 
 def revoke(call: Call) -> documents.Document:
@@ -237,6 +274,11 @@ def revoke_entry(call: Call) -> documents.Document:
 def list_revocations(call: Call) -> documents.Document:
     """Give what was revoked."""
     return {"revocations": [documents.revocation(*each) for each in call.node.store.revocations()]}
+
+
+def list_hints(call: Call) -> documents.Document:
+    """Give what imported lists said of hosts that were not met yet."""
+    return {"hints": [documents.hint(*each) for each in call.node.store.open_hints()]}
 
 
 def list_authorities(call: Call) -> documents.Document:
@@ -307,7 +349,7 @@ def journal(call: Call) -> documents.Document:
     """Give records of the journal."""
     asked: JournalQuery = call.query
     store = call.node.store
-    records = store.records(since=asked.since, limit=asked.limit)
+    records = store.records(subject=asked.subject, since=asked.since, limit=asked.limit)
     return {"records": [each.document() for each in records], "last": store.last_change()}
 
 
@@ -322,12 +364,6 @@ def _override(asked: PolicyChange) -> Override:
         pin=PinKind(asked.pin) if asked.pin else None,
         expired=Expiry(asked.expired) if asked.expired else None,
     )
-
-
-def _domains() -> tuple[str, ...]:
-    from troth.model.words import DOMAINS
-
-    return DOMAINS
 
 
 _READ, _POLICY, _CAS = Permission.READ, Permission.POLICY, Permission.AUTHORITIES
@@ -363,8 +399,8 @@ OPERATIONS = [
         permission=_POLICY,
         handler=set_entry,
         query=Where,
-        body=PolicyChange,
-        result=AnyPolicy,
+        body=EntryChange,
+        result=PolicyInForce,
     ),
     Operation(
         method="GET",
@@ -494,6 +530,16 @@ OPERATIONS = [
         result=ImportResult,
         long=True,
         larger=MAX_BYTES,
+    ),
+    Operation(
+        method="GET",
+        path="/hints",
+        name="listHints",
+        about="List what imported lists said of hosts that were not met yet; none of it is trusted.",
+        tag="trust",
+        permission=_READ,
+        handler=list_hints,
+        result=Hints,
     ),
     Operation(
         method="GET",
