@@ -1,21 +1,25 @@
-"""Policies, revocations, CAs, import and export, and the journal."""
+"""How certificates are checked: policies, the CAs of each domain, and OCSP responders."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from troth import documents, exchange, manage
+from troth import documents, manage
 from troth.accounts.roles import Permission
 from troth.errors import BadInput
-from troth.formats import MAX_BYTES, dump_json, dump_listcerts, dump_toml, load
 from troth.model.entry import CheckMode, Expiry, Override, PinKind
-from troth.server.api.entries import RecordView
-from troth.server.api.words import Digest, Domain, Kind, Pem, Reason, Where, digest, domain, found, place
-from troth.server.operations import Answer, Operation
+from troth.server.api.words import (
+    Domain,
+    Kind,
+    Pem,
+    Where,
+    domain,
+    place,
+)
+from troth.server.operations import Operation
 from troth.store import authorities as kept
-from troth.store.audit import audit
 
 if TYPE_CHECKING:
     from troth.server.operations import Call
@@ -69,41 +73,6 @@ class EntryChange(PolicyChange, forbid_unknown_fields=True, frozen=True, kw_only
     domain: Domain | None = None
 
 
-class RevocationRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What is never to be trusted again, and why."""
-
-    fingerprint: Digest
-    reason: Reason = ""
-
-
-class EntryRevocation(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Why what is trusted at an endpoint is never to be trusted again."""
-
-    reason: Reason = ""
-
-
-class Revoked(msgspec.Struct, frozen=True, kw_only=True):
-    """What was revoked, and where it was trusted."""
-
-    revoked: list[str]
-    endpoints: list[str]
-
-
-class RevocationView(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is never trusted again."""
-
-    fingerprint: str
-    revoked_at: str
-    revoked_by: str
-    reason: str
-
-
-class Revocations(msgspec.Struct, frozen=True, kw_only=True):
-    """What was revoked, the oldest first."""
-
-    revocations: list[RevocationView]
-
-
 class AuthorityView(msgspec.Struct, frozen=True, kw_only=True):
     """A CA that a domain trusts."""
 
@@ -152,81 +121,6 @@ class RespondersChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     url2: Url | None = None
 
 
-class ExportQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """In which format."""
-
-    format: Literal["toml", "json", "listcerts"] = "toml"
-
-
-class ImportRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A file's text; its format is seen from it where it is not named."""
-
-    text: Annotated[str, msgspec.Meta(min_length=1)]
-    format: Literal["toml", "json", "gnutls", "listcerts"] | None = None
-    name: Annotated[str, msgspec.Meta(max_length=200)] = "the file"
-
-
-class AnyImportedPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """A domain's policy that was taken over."""
-
-    of: str
-    mode: str
-    pin: str
-    expired: str
-
-
-class HintView(msgspec.Struct, frozen=True, kw_only=True):
-    """The subject that an imported list had for a host. It proves nothing, and nothing is trusted for it."""
-
-    endpoint: str
-    subject: str
-    source: str
-    added_at: str
-
-
-class Hints(msgspec.Struct, frozen=True, kw_only=True):
-    """The hints of hosts that nothing is on record about."""
-
-    hints: list[HintView]
-
-
-class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken over, and what was not, each with its reason."""
-
-    format: str
-    added: list[str]
-    same: int
-    hints: int
-    policies: list[AnyImportedPolicy]
-    revoked: list[str]
-    refused: list[str]
-    warnings: list[str]
-
-
-class JournalQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Which records: those after the one of this number; and those about an endpoint, a domain or a fingerprint alone."""
-
-    subject: Annotated[str, msgspec.Meta(min_length=1, max_length=700)] | None = None
-    since: Annotated[int, msgspec.Meta(ge=0, le=10**18)] = 0
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-
-
-class JournalPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Records, the oldest first; `last` is the number of the last one that there is."""
-
-    records: list[RecordView]
-    last: int
-
-
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether every hash and every entry is as it was written."""
-
-    intact: bool
-    records: int
-    head: str
-    faults: list[str]
-
-
 def list_policies(call: Call) -> documents.Document:
     """Give all policies."""
     return {"policies": documents.policies(call.node.store)}
@@ -252,33 +146,6 @@ def set_entry(call: Call) -> documents.Document:
     store = call.node.store
     entry = manage.set_policy(store, place(call), change, domain=asked.domain, reset=asked.reset)
     return documents.policy_in_force(store, entry)
-
-
-def revoke(call: Call) -> documents.Document:
-    """Revoke a certificate or key everywhere."""
-    asked: RevocationRequest = call.body
-    fingerprint = digest(asked.fingerprint)
-    places = call.node.store.revoke(fingerprint, reason=asked.reason)
-    return {"revoked": [str(fingerprint)], "endpoints": [str(each) for each in places]}
-
-
-def revoke_entry(call: Call) -> documents.Document:
-    """Revoke what is trusted at an endpoint."""
-    store = call.node.store
-    with store.transaction():
-        entry = found(call)
-        revoked = manage.revoke_entry(store, entry, reason=call.body.reason)
-    return {"revoked": [str(each) for each in revoked], "endpoints": [str(entry.endpoint)]}
-
-
-def list_revocations(call: Call) -> documents.Document:
-    """Give what was revoked."""
-    return {"revocations": [documents.revocation(*each) for each in call.node.store.revocations()]}
-
-
-def list_hints(call: Call) -> documents.Document:
-    """Give what imported lists said of hosts that were not met yet."""
-    return {"hints": [documents.hint(*each) for each in call.node.store.open_hints()]}
 
 
 def list_authorities(call: Call) -> documents.Document:
@@ -326,38 +193,6 @@ def set_responders(call: Call) -> documents.Document:
     return get_responders(call)
 
 
-def export(call: Call) -> Answer:
-    """Give everything as a file."""
-    store = call.node.store
-    if call.query.format == "listcerts":
-        return Answer(result=dump_listcerts([(each.key, each.slash) for each in store.listing()]), media="text/plain")
-    document = exchange.export(store)
-    if call.query.format == "json":
-        return Answer(result=dump_json(document), media="application/json")
-    return Answer(result=dump_toml(document), media="application/toml")
-
-
-def import_(call: Call) -> documents.Document:
-    """Take over what may be taken over."""
-    asked: ImportRequest = call.body
-    document = load(asked.text, asked.format, name=asked.name)
-    done = exchange.take_over(call.node.store, document, source=asked.name)
-    return documents.imported(done, format=document.format)
-
-
-def journal(call: Call) -> documents.Document:
-    """Give records of the journal."""
-    asked: JournalQuery = call.query
-    store = call.node.store
-    records = store.records(subject=asked.subject, since=asked.since, limit=asked.limit)
-    return {"records": [each.document() for each in records], "last": store.last_change()}
-
-
-def verify(call: Call) -> documents.Document:
-    """Hold the store against its journal."""
-    return documents.audited(audit(call.node.store))
-
-
 def _override(asked: PolicyChange) -> Override:
     return Override(
         mode=CheckMode(asked.mode) if asked.mode else None,
@@ -401,41 +236,6 @@ OPERATIONS = [
         query=Where,
         body=EntryChange,
         result=PolicyInForce,
-    ),
-    Operation(
-        method="GET",
-        path="/revocations",
-        name="listRevocations",
-        about="List what is never trusted again.",
-        tag="trust",
-        permission=_READ,
-        handler=list_revocations,
-        result=Revocations,
-    ),
-    Operation(
-        method="POST",
-        path="/revocations",
-        name="revoke",
-        about="Never accept a certificate or key again, anywhere.",
-        tag="trust",
-        permission=Permission.REVOKE,
-        handler=revoke,
-        body=RevocationRequest,
-        result=Revoked,
-    ),
-    Operation(
-        method="POST",
-        path="/entries/{endpoint}/revocation",
-        name="revokeEntry",
-        about="Never accept again what is trusted at an endpoint: its certificates and keys.",
-        tag="trust",
-        permission=Permission.REVOKE,
-        handler=revoke_entry,
-        query=Where,
-        body=EntryRevocation,
-        result=Revoked,
-        errors=(404,),
-        versioned=True,
     ),
     Operation(
         method="GET",
@@ -504,63 +304,5 @@ OPERATIONS = [
         handler=set_responders,
         body=RespondersChange,
         result=Responders,
-    ),
-    Operation(
-        method="GET",
-        path="/export",
-        name="exportTrust",
-        about="Give the whole trust store as a file.",
-        tag="trust",
-        permission=_READ,
-        handler=export,
-        query=ExportQuery,
-        result=dict[str, Any],
-        media=("application/toml", "application/json", "text/plain"),
-        long=True,
-    ),
-    Operation(
-        method="POST",
-        path="/import",
-        name="importTrust",
-        about="Read trust from a file; nothing is overwritten, un-revoked or revived.",
-        tag="trust",
-        permission=Permission.IMPORT,
-        handler=import_,
-        body=ImportRequest,
-        result=ImportResult,
-        long=True,
-        larger=MAX_BYTES,
-    ),
-    Operation(
-        method="GET",
-        path="/hints",
-        name="listHints",
-        about="List what imported lists said of hosts that were not met yet; none of it is trusted.",
-        tag="trust",
-        permission=_READ,
-        handler=list_hints,
-        result=Hints,
-    ),
-    Operation(
-        method="GET",
-        path="/journal",
-        name="listJournal",
-        about="Read the record of every change.",
-        tag="trust",
-        permission=_READ,
-        handler=journal,
-        query=JournalQuery,
-        result=JournalPage,
-    ),
-    Operation(
-        method="GET",
-        path="/journal/verification",
-        name="verifyJournal",
-        about="Check every hash of the journal, and the store against it.",
-        tag="trust",
-        permission=_READ,
-        handler=verify,
-        result=Verification,
-        long=True,
     ),
 ]
