@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from troth.ise.models import Server
     from troth.model.certificate import CertificateView
     from troth.model.endpoint import Endpoint
-    from troth.model.entry import Entry, Pin, Policy
+    from troth.model.entry import Entry, Override, Pin, Policy
     from troth.model.fingerprint import Fingerprint
     from troth.notify.events import Filed
     from troth.notify.settings import Channels, Configured
@@ -209,6 +209,10 @@ def imported(done: Imported, *, format: str) -> Document:  # noqa: A002  # the d
         "added": done.added,
         "same": done.same,
         "hints": done.hints,
+        "policies": [
+            {"of": name, "mode": each.mode.value, "pin": each.pin.value, "expired": each.expired.value}
+            for name, each in done.policies.items()
+        ],
         "revoked": done.revoked,
         "refused": done.refused,
         "warnings": list(done.warnings),
@@ -219,21 +223,53 @@ def policies(store: TrustStore) -> list[Document]:
     """Give the policy of each domain, and what endpoints have of their own."""
     from troth.model.words import DOMAINS
 
-    found: list[Document] = [policy(name, store.domain_policy(name)) for name in DOMAINS]
-    for each in store.with_own_policy():
-        own = each.override
-        found.append({"of": str(each.endpoint), "mode": own.mode, "pin": own.pin, "expired": own.expired})
-    return found
+    own = [policy(str(each.endpoint), each.override) for each in store.with_own_policy()]
+    return [domain_policy(store, name) for name in DOMAINS] + own
 
 
-def policy(of: str, found: Policy) -> Document:
-    """Give a policy, and what it is of."""
-    return {"of": of, "mode": found.mode.value, "pin": found.pin.value, "expired": found.expired.value}
+def policy(of: str, settings: Policy | Override, *, revocation: str | None = None) -> Document:
+    """Give settings, and what they are of; None for what an endpoint takes from its domain.
+
+    Args:
+        of: A domain or an endpoint.
+        settings: The settings.
+        revocation: What becomes of a revocation check that cannot be done, in mode `ca`.
+    """
+    given = (settings.mode, settings.pin, settings.expired)
+    mode, pin, expired = (each.value if each else None for each in given)
+    return {"of": of, "mode": mode, "pin": pin, "expired": expired, "revocation": revocation}
+
+
+def domain_policy(store: TrustStore, name: str) -> Document:
+    """Give a domain's policy."""
+    from troth.store.authorities import revocation_of
+
+    return policy(name, store.domain_policy(name), revocation=revocation_of(store, name).strictness)
+
+
+def policy_in_force(store: TrustStore, found: Entry) -> Document:
+    """Give the policy that an entry's endpoint is checked by."""
+    from troth.store.authorities import revocation_of
+
+    settings = found.override.over(store.domain_policy(found.domain))
+    of_domain = revocation_of(store, found.domain).strictness
+    return {**policy(str(found.endpoint), settings, revocation=of_domain), "domain": found.domain}
 
 
 def revocation(fingerprint: Fingerprint, at: datetime, by: str, reason: str) -> Document:
     """Give something that is never trusted again."""
-    return {"fingerprint": str(fingerprint), "revoked_at": _time(at), "revoked_by": by, "reason": reason}
+    from troth.model.text import printable
+
+    named = {"revoked_by": printable(by), "reason": printable(reason)}
+    return {"fingerprint": str(fingerprint), "revoked_at": _time(at), **named}
+
+
+def hint(place: Endpoint, subject: str, source: str, at: datetime) -> Document:
+    """Give the unverified subject that an imported list had for a host."""
+    from troth.model.text import printable
+
+    named = {"subject": printable(subject, 1024), "source": printable(source)}
+    return {"endpoint": str(place), **named, "added_at": _time(at)}
 
 
 def authority(each: Authority) -> Document:

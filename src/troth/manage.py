@@ -233,9 +233,9 @@ def _named(change: Override, domain: str | None, *, reset: bool) -> dict[str, ob
     return {**({"own settings": "removed"} if reset else {}), **{name: each for name, each in given.items() if each}}
 
 
-def set_domain(store: TrustStore, domain: str, change: Override) -> Policy:
-    """Change a domain's policy; entries keep the pins that they have."""
-    policy = change.over(store.domain_policy(domain))
+def set_domain(store: TrustStore, domain: str, change: Override, *, reset: bool = False) -> Policy:
+    """Change a domain's policy, or begin again from the defaults; entries keep the pins that they have."""
+    policy = change.over(Policy() if reset else store.domain_policy(domain))
     store.set_domain_policy(domain, policy)
     return policy
 

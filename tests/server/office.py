@@ -102,8 +102,18 @@ class Office:
             return
         assert media in found["content"], f"{operation.name} answers {media}"
         if media.endswith("json"):
-            schema = {**found["content"][media]["schema"], "components": self.document["components"]}
+            schema = {**found["content"][media]["schema"], "components": self.strict()}
             jsonschema.validate(answer.json(), schema, cls=jsonschema.Draft202012Validator)
+
+    def strict(self) -> dict[str, Any]:
+        """Give the schemas so that nothing may be in an answer that they do not name; problems have details of their own."""
+        closed = {
+            name: schema
+            if name == "Problem" or "properties" not in schema
+            else {**schema, "additionalProperties": False}
+            for name, schema in self.document["components"]["schemas"].items()
+        }
+        return {"schemas": closed}
 
     @contextlib.contextmanager
     def browser(self, address: str = "198.51.100.9") -> Iterator[TestClient]:

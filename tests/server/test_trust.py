@@ -17,6 +17,7 @@ from troth.model.entry import PinKind
 from troth.node.config import Probes
 from troth.tls.check import check_target
 from troth.tls.probe import Target
+from troth.trust.explain import moment
 from troth.trust.rejection import document
 
 ZERO = "sha256:" + "0" * 64
@@ -132,9 +133,15 @@ def test_quarantine_and_approval(office: Office, host: Host) -> None:
     assert post(office, host, "approve", body, tag=waits).json()["state"] == "active"
     post(office, host, "approve", body, tag=waits, status=412)
     assert learn(office, host)["verdict"] == "match"
-    host.new_certificate()
+    new = host.new_certificate()
     assert learn(office, host)["trusted"] is False
     post(office, host, "approve", body, status=404)
+    pem = office.call("getCertificate", {"endpoint": at(host)}, query={"rejected": "true"}).text
+    assert CertificateView.from_pem(pem) == new
+    office.call("deleteEntry", {"endpoint": at(host)})
+    assert learn(office, host)["verdict"] == "unapproved"
+    assert [each["endpoint"] for each in lines(office, waits="true")] == [at(host)]
+    assert at(host) in [each["endpoint"] for each in lines(office)]
 
 
 def test_deletion_and_revocation(office: Office, host: Host) -> None:
@@ -187,7 +194,8 @@ def test_a_list_is_given_page_by_page(office: Office) -> None:
     view = CertificateView.from_pem(pem)
     assert lines(office, fingerprint=str(view.spki)) == [one]
     assert lines(office, domain="user") == lines(office, state="deleted", domain="pubnet") == []
-    plain = [documents.listed(each) for each in office.node.store.listing(domain="pubnet")]
+    now = moment(office.node.store.now())
+    plain = [documents.listed(each, now) for each in office.node.store.listing(domain="pubnet")]
     assert plain == whole
     assert office.call("listEntries", query={"cursor": "AAAA"}, expect=422).json()["code"] == "TROTH-200"
 
@@ -221,13 +229,15 @@ def test_every_change_names_who_and_from_where(office: Office) -> None:
 def test_policies_and_authorities(office: Office) -> None:
     """Set by domain and by endpoint; a CA is trusted under an alias, once."""
     set_ = office.call("setDomainPolicy", {"domain": "user"}, mode="strict", revocation="prefer").json()
-    assert set_ == {"of": "user", "mode": "strict", "pin": "certificate", "expired": set_["expired"]}
-    office.call("setEntryPolicy", {"endpoint": "own.example.com"}, pin="key")
+    assert (set_["of"], set_["mode"], set_["pin"], set_["revocation"]) == ("user", "strict", "certificate", "prefer")
+    moved = office.call("setEntryPolicy", {"endpoint": "own.example.com"}, pin="key", domain="user").json()
+    assert (moved["mode"], moved["pin"], moved["domain"]) == ("strict", "key", "user")
     found = office.call("listPolicies").json()
-    assert found["revocation"]["user"] == "prefer"
     named = {each["of"]: each for each in found["policies"]}
     assert named["user"]["mode"] == "strict"
     assert (named["own.example.com:443"]["pin"], named["own.example.com:443"]["mode"]) == ("key", None)
+    assert office.call("setEntryPolicy", {"endpoint": "own.example.com"}, reset=True).json()["pin"] == "certificate"
+    assert office.call("setDomainPolicy", {"domain": "user"}, reset=True).json()["mode"] == "trust-on-first-use"
     office.call("setDomainPolicy", {"domain": "nowhere"}, expect=404)
     leaf = _self_signed("leaf")[0].decode()
     assert (

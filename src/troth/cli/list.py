@@ -71,42 +71,35 @@ def _option(domain: str | None) -> str:
 
 def _revoked(args: argparse.Namespace) -> int:
     from troth.cli import common
-    from troth.model.text import printable
-    from troth.trust.explain import moment
 
     with common.store() as opened:
-        found = opened.revocations()
-    rows = [(str(fingerprint), moment(at), printable(who), printable(why)) for fingerprint, at, who, why in found]
+        rows = [documents.revocation(*each) for each in opened.revocations()]
     if args.json:
-        names = ("fingerprint", "revoked_at", "revoked_by", "reason")
-        output.document("troth.list.revoked/1", revoked=[dict(zip(names, row, strict=True)) for row in rows])
+        output.document("troth.list.revoked/1", revoked=rows)
     elif args.quiet:
         pass
     elif not rows:
         output.note("nothing was revoked here")
     else:
-        output.table(("FINGERPRINT", "REVOKED", "BY", "REASON"), [(*row[:3], row[3] or "-") for row in rows])
+        cells = [[str(each) for each in row.values()] for row in rows]
+        output.table(
+            ("FINGERPRINT", "REVOKED", "BY", "REASON"), [(row[0], row[1], row[2], row[3] or "-") for row in cells]
+        )
     return 0
 
 
 def _hints(args: argparse.Namespace) -> int:
     from troth.cli import common
-    from troth.model.text import printable
-    from troth.trust.explain import moment
 
     with common.store() as opened:
-        found = opened.open_hints()
-    rows = [
-        (str(place), printable(subject, 1024), printable(source), moment(at)) for place, subject, source, at in found
-    ]
+        rows = [documents.hint(*each) for each in opened.open_hints()]
     if args.json:
-        names = ("endpoint", "subject", "source", "added_at")
-        output.document("troth.list.hints/1", hints=[dict(zip(names, row, strict=True)) for row in rows])
+        output.document("troth.list.hints/1", hints=rows)
     elif args.quiet:
         pass
     elif not rows:
         output.note("no hints are open")
     else:
-        output.table(("ENDPOINT", "SUBJECT (UNVERIFIED)", "FROM"), [row[:3] for row in rows])
-        output.note("none of them is trusted; confirm each with: troth check ENDPOINT --expect FINGERPRINT")
+        cells = [[str(each) for each in row.values()] for row in rows]
+        output.table(("ENDPOINT", "SUBJECT (UNVERIFIED)", "FROM"), [row[:3] for row in cells])
     return 0

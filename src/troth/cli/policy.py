@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 from troth.model.words import DOMAINS
 
@@ -62,21 +63,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from troth.model.entry import Override
-
     with common.store() as opened:
         responders = _responders(opened)
         if args.what is None:
-            own = [each for each in opened.entries() if each.override != Override()]
-            rows = [_of_domain(opened, name) for name in DOMAINS] + [_of_entry(each) for each in own]
-            force = None
+            rows, force = documents.policies(opened), None
         elif args.what in DOMAINS:
-            rows, force = [_of_domain(opened, args.what)], None
+            rows, force = [documents.domain_policy(opened, args.what)], None
         else:
             entry = _known(opened, args)
-            rows = [_of_domain(opened, entry.domain), _of_entry(entry)]
-            force = _row(str(entry.endpoint), entry.override.over(opened.domain_policy(entry.domain)))
-            force["revocation"], force["domain"] = rows[0]["revocation"], entry.domain
+            own = documents.policy(str(entry.endpoint), entry.override)
+            rows, force = [documents.domain_policy(opened, entry.domain), own], documents.policy_in_force(opened, entry)
     if args.json:
         output.document("troth.policy/1", policies=rows, in_force=force, responders=responders)
     elif not args.quiet:
@@ -84,7 +80,7 @@ def _show(args: argparse.Namespace) -> int:
         names = ("of", "mode", "pin", "expired", "revocation")
         output.table(
             ("OF", "MODE", "PINS", "EXPIRED", "REVOCATION"),
-            [tuple(each[name] or "-" for name in names) for each in shown],
+            [tuple(str(each[name] or "-") for name in names) for each in shown],
         )
         for url in responders:
             output.say(f"custom OCSP responder: {url}")
@@ -100,22 +96,6 @@ def _known(opened: TrustStore, args: argparse.Namespace) -> Entry:
     except NotFound:
         _refuse_near_domain(args.what)
         raise
-
-
-def _row(of: str, settings: Policy | Override) -> dict[str, str | None]:
-    given = (settings.mode, settings.pin, settings.expired)
-    mode, pin, expired = (each.value if each else None for each in given)
-    return {"of": of, "mode": mode, "pin": pin, "expired": expired, "revocation": None}
-
-
-def _of_domain(opened: TrustStore, name: str) -> dict[str, str | None]:
-    from troth.store.authorities import revocation_of
-
-    return {**_row(name, opened.domain_policy(name)), "revocation": revocation_of(opened, name).strictness}
-
-
-def _of_entry(entry: Entry) -> dict[str, str | None]:
-    return _row(str(entry.endpoint), entry.override)
 
 
 def _responders(opened: TrustStore) -> list[str]:
@@ -136,7 +116,8 @@ def _set(args: argparse.Namespace) -> int:
             entry = _set_endpoint(opened, args, change)
             of, domain = str(entry.endpoint), entry.domain
             policy = entry.override.over(opened.domain_policy(domain))
-        row = {**_row(of, policy), "revocation": _of_domain(opened, domain)["revocation"]}
+        strictness = documents.domain_policy(opened, domain)["revocation"]
+        row = documents.policy(of, policy, revocation=str(strictness))
         notes = _notes(opened, of, domain, policy)
     if args.json:
         output.document("troth.policy.set/1", **row, domain=domain)
@@ -174,15 +155,12 @@ def _change(args: argparse.Namespace) -> Override:
 
 def _set_domain(opened: TrustStore, args: argparse.Namespace, change: Override) -> Policy:
     from troth import manage
-    from troth.model.entry import Override, Policy
+    from troth.model.entry import Override
     from troth.store.authorities import set_strictness
 
-    policy = opened.domain_policy(args.what)
-    if args.mode == _RESET:
-        policy = change.over(Policy())
-        opened.set_domain_policy(args.what, policy)
-    elif change != Override():
-        policy = manage.set_domain(opened, args.what, change)
+    policy, reset = opened.domain_policy(args.what), args.mode == _RESET
+    if reset or change != Override():
+        policy = manage.set_domain(opened, args.what, change, reset=reset)
     if args.revocation:
         set_strictness(opened, args.what, args.revocation)
     return policy

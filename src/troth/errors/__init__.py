@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from troth.errors.access import (
     BadRequest,
+    ChangedMeanwhile,
     CrossOrigin,
     LastAdministrator,
     NameTaken,
@@ -30,7 +31,6 @@ from troth.errors.base import (
     BadKey,
     BadOutput,
     CertificateUnfit,
-    ChangedMeanwhile,
     ChannelUnusable,
     ConfigUnusable,
     DatabaseCorrupt,

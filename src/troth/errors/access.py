@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from troth.errors.base import BadInput, NotAllowed
+from troth.errors.base import BadInput, NotAllowed, TrothError
 
 
 class NotAuthenticated(NotAllowed):
@@ -76,7 +76,14 @@ class RequestTooLarge(BadInput):
 
 
 class BadRequest(BadInput):
-    """The head of the request can be read in more than one way."""
+    """The request is not of the form that was promised, or can be read in more than one way."""
 
-    code, slug = "TROTH-633", "bad-request"
+    code, slug, status = "TROTH-633", "bad-request", 400
     title = "The request cannot be read"
+
+
+class ChangedMeanwhile(TrothError):
+    """What is to be changed is no longer what the caller has seen."""
+
+    code, slug, status = "TROTH-634", "changed-meanwhile", 412
+    title = "It was changed meanwhile"

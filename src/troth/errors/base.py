@@ -224,13 +224,6 @@ class IdentityMissing(IdentityUnusable):
     title = "The node has no identity"
 
 
-class ChangedMeanwhile(TrothError):
-    """What is to be changed is no longer what the caller has seen."""
-
-    code, slug, status = "TROTH-634", "changed-meanwhile", 412
-    title = "It was changed meanwhile"
-
-
 class ConfigUnusable(TrothError):
     """The configuration cannot be used."""
 

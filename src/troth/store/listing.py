@@ -40,6 +40,7 @@ WHERE (CAST(? AS TEXT) IS NULL OR e.domain = ?) AND (? OR e.state <> 'deleted' O
 _PAGE = f"""{_COLUMNS} FROM (SELECT * FROM entry e WHERE {{where}} {_ORDER} LIMIT {{limit}}) e {_JOINS}
 {_ORDER}
 """  # noqa: S608  # constants
+_WAITS = "EXISTS (SELECT 1 FROM pin q WHERE q.entry = e.id AND q.state = 'quarantined')"
 _CONDITIONS = {
     "domain": "e.domain = {}",
     "state": "e.state = {}",
@@ -117,7 +118,8 @@ class Wanted(NamedTuple):
 
     Args:
         domain: The domain.
-        state: `active`, `quarantined` or `deleted`; without, all that are not deleted.
+        state: `active`, `quarantined` or `deleted`; without, all but the deleted ones where nothing waits.
+        waits: Whether a certificate waits there for approval.
         host: A part of the host's name.
         subject: A part of a certificate's subject.
         digest: A certificate's or key's SHA-256.
@@ -127,6 +129,7 @@ class Wanted(NamedTuple):
 
     domain: str | None = None
     state: str | None = None
+    waits: bool | None = None
     host: str | None = None
     subject: str | None = None
     digest: bytes | None = None
@@ -151,7 +154,10 @@ def _conditions(wanted: Wanted) -> list[tuple[str, tuple[object, ...]]]:
     found: list[tuple[str, tuple[object, ...]]] = []
     if wanted.domain is not None:
         found.append((_CONDITIONS["domain"], (wanted.domain,)))
-    found.append(("e.state <> 'deleted'", ()) if wanted.state is None else (_CONDITIONS["state"], (wanted.state,)))
+    here = (f"(e.state <> 'deleted' OR {_WAITS})", ())
+    found.append(here if wanted.state is None else (_CONDITIONS["state"], (wanted.state,)))
+    if wanted.waits is not None:
+        found.append((_WAITS if wanted.waits else f"NOT {_WAITS}", ()))
     if wanted.after is not None:
         found.append((_CONDITIONS["after"], wanted.after))
     if wanted.digest is not None:

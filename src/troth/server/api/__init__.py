@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.server.api import checks, entries, events, ise, keys, login, node, own, trust, users
+from troth.server.api import changes, checks, entries, events, ise, keys, login, node, own, policies, records, users
 
 if TYPE_CHECKING:
     from troth.server.operations import Operation
 
-_GROUPS = (login, own, users, entries, checks, trust, ise, events, keys, node)
+_GROUPS = (login, own, users, entries, checks, changes, policies, records, ise, events, keys, node)
 OPERATIONS: list[Operation] = [each for group in _GROUPS for each in group.OPERATIONS]

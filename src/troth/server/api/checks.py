@@ -11,6 +11,7 @@ from troth import documents
 from troth.accounts.roles import Permission
 from troth.errors import TrothError
 from troth.model.endpoint import Endpoint
+from troth.server.api.entries import Difference
 from troth.server.api.words import Digest, Domain, Name, Place, Protocol, Seconds, ShortPin, digest
 from troth.server.operations import Operation
 from troth.tls.check import check_target
@@ -44,14 +45,6 @@ class SeenPin(ShortPin, frozen=True, kw_only=True):
     last_seen: str | None
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A field in which the certificate differs from the one on record."""
-
-    field: str
-    old: str
-    new: str
-
-
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a host: one result of `troth.check/1`. A rejection is a result; `error` is there if none was made."""
 
@@ -64,6 +57,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     diff: list[Difference]
     next_command: str | None
     protocol: str = ""
+    chain_fault: str | None = None
     why: str = ""
     same_key: bool | None = None
     also_at: list[str] = []
