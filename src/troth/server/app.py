@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Handlers wait for the database and for other hosts; more of them at once would only wait for each other.
 _THREADS = 16
+# Who guesses passwords is held back for seconds, and holds up nobody but other guessers.
+_PROOF_THREADS = 8
 # What takes long has threads of its own: however many hosts do not answer, everybody else is answered.
 _LONG_THREADS = 8
 _BURST, _PER_S = 200, 50.0
@@ -49,6 +51,7 @@ def application(node: Node, *, names: Callable[[], Collection[str]]) -> ASGIApp:
         names: Gives the names and addresses that it answers to.
     """
     threads, long_threads = anyio.CapacityLimiter(_THREADS), anyio.CapacityLimiter(_LONG_THREADS)
+    proof_threads = anyio.CapacityLimiter(_PROOF_THREADS)
     described = openapi.document(OPERATIONS, name=node.config.name)
 
     async def describe(request: Request) -> Response:
@@ -58,7 +61,8 @@ def application(node: Node, *, names: Callable[[], Collection[str]]) -> ASGIApp:
     # One route a path, so that `Allow` is right; fixed words are tried before a variable in their place.
     paths: dict[str, dict[str, Endpoint]] = {}
     for each in sorted(OPERATIONS, key=lambda each: [part.startswith("{") for part in each.path.split("/")]):
-        made = _endpoint(each, node, long_threads if each.long else threads)
+        lane = proof_threads if each.proves else long_threads if each.long else threads
+        made = _endpoint(each, node, lane)
         paths.setdefault(f"/api/v1{each.path}", {})[each.method] = made
     routes = [Route(path, _by_method(found), methods=list(found)) for path, found in paths.items()]
     routes += [Route("/api/openapi.json", describe, methods=["GET"]), *health_routes(node, threads)]

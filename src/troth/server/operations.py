@@ -109,6 +109,7 @@ class Operation:
         media: The media types of the result, where it is not JSON alone.
         long: It reaches out to other hosts, or reads everything. Such calls have threads of their own, so that they keep
             nobody else waiting; and a certificate that is rejected is the failure of another host, not of the caller.
+        proves: It checks a password. Guessers are held back; in threads of their own, they hold up only each other.
         versioned: It takes `If-Match`, and gives `ETag` where it gives an entry.
         larger: How many bytes its body may have, if more than others.
     """
@@ -127,6 +128,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     media: tuple[str, ...] = ("application/json",)
     long: bool = False
+    proves: bool = False
     versioned: bool = False
     larger: int = 0
 

@@ -73,6 +73,7 @@ OPERATIONS = [
         method="POST",
         path="/login",
         name="logIn",
+        proves=True,
         about="Log in, and get a cookie for it.",
         tag="accounts",
         permission=None,
