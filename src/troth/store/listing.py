@@ -40,7 +40,7 @@ WHERE (CAST(? AS TEXT) IS NULL OR e.domain = ?) AND (? OR e.state <> 'deleted' O
 _PAGE = f"""{_COLUMNS} FROM (SELECT * FROM entry e WHERE {{where}} {_ORDER} LIMIT {{limit}}) e {_JOINS}
 {_ORDER}
 """  # noqa: S608  # constants
-_WAITS = "EXISTS (SELECT 1 FROM pin q WHERE q.entry = e.id AND q.state = 'quarantined')"
+_WAITS = "e.id IN (SELECT q.entry FROM pin q WHERE q.state = 'quarantined')"
 _CONDITIONS = {
     "domain": "e.domain = {}",
     "state": "e.state = {}",
@@ -157,7 +157,7 @@ def _conditions(wanted: Wanted) -> list[tuple[str, tuple[object, ...]]]:
     here = (f"(e.state <> 'deleted' OR {_WAITS})", ())
     found.append(here if wanted.state is None else (_CONDITIONS["state"], (wanted.state,)))
     if wanted.waits is not None:
-        found.append((_WAITS if wanted.waits else f"NOT {_WAITS}", ()))
+        found.append((_WAITS if wanted.waits else f"NOT ({_WAITS})", ()))
     if wanted.after is not None:
         found.append((_CONDITIONS["after"], wanted.after))
     if wanted.digest is not None:
