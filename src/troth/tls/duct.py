@@ -24,6 +24,8 @@ from troth.tls.wire import Wire
 
 # How much is encrypted before it is sent; a write of any size takes no more memory than this.
 _CHUNK = 64 << 10
+# How much may wait to be sent while we read: more than any write puts there, so it is answers that nobody takes.
+_ANSWERS = 4 * _CHUNK
 
 
 class Owner(Protocol):
@@ -110,7 +112,7 @@ class Duct:
             try:
                 return self._decrypt(arguments)
             except ssl.SSLWantReadError:
-                if self._outgoing.pending > _CHUNK:  # a peer that asks and asks and takes no answer fills no memory
+                if self._outgoing.pending > _ANSWERS:
                     self._wire.flush(patience)
                 self._wire.feed(fed, patience)
 
