@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres import programs, runner
+from tests.postgres import FAST, programs, runner
 from tests.servers import open_folder, wait_until
 from troth.database.binaries import find
 from troth.database.cluster import Cluster
@@ -106,7 +106,8 @@ def test_other_users_do_not_get_in(cluster: Cluster) -> None:
 
 def reloaded(cluster: Cluster, names: str) -> None:
     """Set the standbys that commits wait for, and wait until the server goes by it."""
-    (cluster.home / "role.conf").write_text(f"synchronous_standby_names = '{names}'\n")
+    fast = FAST.replace("synchronous_commit = off", "synchronous_commit = on") if names else FAST
+    (cluster.home / "role.conf").write_text(f"{fast}synchronous_standby_names = '{names}'\n")
     cluster.call("pg_ctl", "reload", "-D", cluster.data)
 
     def in_force() -> bool:
