@@ -35,7 +35,7 @@ PAGES = [path for path in sorted(DOCS.rglob("*.md")) if not {"_build", "_source"
 SOURCES = sorted((DOCS / "_source").rglob("*.md"))
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```\n", re.M | re.S)
-_FOREIGN = re.compile(r"issue #|\bsessions?\b|\bagents?\b|/work/|/root/|/opt/|/tmp/", re.I)
+_FOREIGN = re.compile(r"issue #|(?<!\.)\bsessions?\b|\bagents?\b|/work/|/root/|/opt/|/tmp/", re.I)
 
 
 def name(path: Path) -> str:
