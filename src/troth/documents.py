@@ -209,6 +209,7 @@ def imported(done: Imported, *, format: str) -> Document:  # noqa: A002  # the d
         "added": done.added,
         "same": done.same,
         "hints": done.hints,
+        "policies": [policy(name, each) for name, each in done.policies.items()],
         "revoked": done.revoked,
         "refused": done.refused,
         "warnings": list(done.warnings),

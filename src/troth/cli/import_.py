@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from troth import documents
 from troth.cli import common, output
 
 if TYPE_CHECKING:
@@ -32,20 +33,7 @@ def run(args: argparse.Namespace) -> int:
     with common.store() as opened:
         done = exchange.take_over(opened, document, source=Path(args.file).name)
     if args.json:
-        output.document(
-            "troth.import/1",
-            format=document.format,
-            added=done.added,
-            same=done.same,
-            hints=done.hints,
-            policies=[
-                {"of": name, "mode": each.mode.value, "pin": each.pin.value, "expired": each.expired.value}
-                for name, each in done.policies.items()
-            ],
-            revoked=done.revoked,
-            refused=done.refused,
-            warnings=done.warnings,
-        )
+        output.document("troth.import/1", **documents.imported(done, format=document.format))
     elif not args.quiet:
         output.say(f"imported  {len(done.added)} new, {done.same} known already, {done.hints} unverified hints")
         for text in done.revoked:

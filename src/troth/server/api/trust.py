@@ -160,6 +160,7 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     added: list[str]
     same: int
     hints: int
+    policies: list[AnyPolicy]
     revoked: list[str]
     refused: list[str]
     warnings: list[str]
