@@ -21,27 +21,36 @@ _HINTS_SHOWN = 20
 
 def checked(result: Document, *, quiet: bool) -> None:
     """Say what was decided of a host."""
+    from troth.trust.verdict import Verdict
+
+    if not Verdict(result["verdict"]).accepts:
+        _rejected(result)
+    elif not quiet:
+        _accepted(result)
+
+
+def headline(result: Document) -> str:
+    """Say what happened at a host, in one sentence."""
+    from troth.trust.explain import sentence
+    from troth.trust.verdict import ChainFault, ChangeClass, Verdict
+
+    change = ChangeClass(result["class"]) if result["class"] else None
+    fault = ChainFault(result["chain_fault"]) if result.get("chain_fault") else None
+    return sentence(result["endpoint"], Verdict(result["verdict"]), change, fault, known=bool(result["pinned"]))
+
+
+def _accepted(result: Document) -> None:
     presented, verdict = result["presented"], result["verdict"]
-    if result["trusted"] and not result["diff"] and verdict != "changed":
-        if not quiet:
-            output.say(f"{output.styled(verdict, 'good')}  {result['endpoint']}  {presented['fingerprint']}")
-            if verdict == "first-use":
-                output.say(f"  subject  {presented['subject'] or '(empty)'}")
-                output.say(f"  key      {presented['spki']} ({presented['key']})")
-                output.say(f"  valid    {presented['not_before']} to {presented['not_after']}")
-            _warnings(result)
-        return
-    if result["trusted"] and verdict in ("renewed", "promoted"):
-        if not quiet:
-            output.say(f"{output.styled(verdict, 'good')}  {result['endpoint']}  {presented['fingerprint']}")
-            for each in result["diff"]:
-                output.say(f"  {each['field']:<19} {each['old']} -> {each['new']}")
-            _warnings(result)
-        return
-    _rejected(result)
-
-
-def _warnings(result: Document) -> None:
+    output.say(f"{output.styled(verdict, 'good')}  {result['endpoint']}  {presented['fingerprint']}")
+    if verdict == "first-use":
+        output.say(f"  subject  {presented['subject'] or '(empty)'}")
+        output.say(f"  key      {presented['spki']} ({presented['key']})")
+        output.say(f"  valid    {presented['not_before']} to {presented['not_after']}")
+    if verdict == "renewed":
+        for each in result["diff"]:
+            output.say(f"  {each['field']:<19} {each['old']} -> {each['new']}")
+    if verdict == "unchecked":
+        output.note("  nothing was checked: the policy is disable, and everybody in the middle is trusted")
     if result.get("also_at"):
         output.note(f"  its key is also at {', '.join(result['also_at'])}")
     for text in result.get("warnings", []):
@@ -50,7 +59,7 @@ def _warnings(result: Document) -> None:
 
 def _rejected(result: Document) -> None:
     word = "observed:" if result["trusted"] else "rejected:"
-    output.note(f"{output.styled(word, 'bad', sys.stderr)} {result['endpoint']} [{result['verdict']}]")
+    output.note(f"{output.styled(word, 'bad', sys.stderr)} {headline(result)} [{result['verdict']}]")
     output.note(f"  {result.get('why', '')}")
     output.note(f"  presented   {result['presented']['fingerprint']}")
     for pin in result["pinned"]:
@@ -60,6 +69,8 @@ def _rejected(result: Document) -> None:
         _differences(result["diff"], "    ", output.note)
     if result["next_command"]:
         output.note(f"  next: {result['next_command']}")
+    if result["trusted"]:
+        output.note("  let through all the same: the policy only observes")
 
 
 def _differences(diff: Sequence[Document], margin: str, write: Any) -> None:

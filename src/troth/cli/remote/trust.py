@@ -10,6 +10,14 @@ from troth.cli import common, output
 from troth.cli.remote import aimed, render
 from troth.cli.remote.problems import ServerError, told
 from troth.cli.remote.table import ROWS, refuse
+from troth.errors import (
+    AwaitingApproval,
+    CertificateChanged,
+    CertificateExpired,
+    CertificateRejected,
+    CertificateRevoked,
+    InvalidChain,
+)
 from troth.model.words import DOMAINS
 
 if TYPE_CHECKING:
@@ -22,7 +30,14 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 _HOSTS, _PAGE = 20, 1000
-_EXIT = {"unapproved": 4}
+# Of what the verdicts that reject are the errors: those have the exit codes.
+_REJECTIONS = {
+    "changed": CertificateChanged,
+    "revoked": CertificateRevoked,
+    "unapproved": AwaitingApproval,
+    "expired-by-policy": CertificateExpired,
+    "invalid-chain": InvalidChain,
+}
 _ENDPOINT = re.compile(r"[.:_\[]")
 
 
@@ -61,7 +76,18 @@ def _judged(client: Client, args: Namespace, result: Document) -> int:
         return error.exit_code
     if not args.json:
         render.checked(result, quiet=args.quiet)
-    return 0 if result["trusted"] else _EXIT.get(result["verdict"], 3)
+    if result["trusted"]:
+        return 0
+    kind = _REJECTIONS.get(result["verdict"], CertificateRejected)
+    if args.json:
+        refused = kind(
+            render.headline(result),
+            why=result.get("why", ""),
+            next_command=result["next_command"] or "",
+            details={"result": result},
+        )
+        output.complain(refused, as_json=True)
+    return kind.exit_code
 
 
 def list_(client: Client, args: Namespace) -> int:
