@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from troth.errors.base import TrothError
@@ -37,6 +39,8 @@ def run(name: str, args: Namespace) -> int:
     from troth.cli.remote.client import Client, server_of, token_of
     from troth.cli.remote.problems import ServerError
 
+    # Python prints what nobody handles to standard error, where a rejection is said in our words.
+    logging.getLogger("troth").addHandler(logging.NullHandler())
     work = _work(name, args)
     server = server_of(wanted(name, args))
     token = token_of(args.token_file or os.environ.get(TOKEN_VARIABLE))
@@ -47,8 +51,19 @@ def run(name: str, args: Namespace) -> int:
         error.next_command = aimed(error.next_command, args)
         raise
     except TrothError as error:
+        _log_line(error, args)
         error.next_command = here(error.next_command, args)
         raise
+
+
+def _log_line(error: TrothError, args: Namespace) -> None:
+    """Say a rejection of the server as `troth check` says it where no person reads it: in one line for the log."""
+    decision = getattr(error, "decision", None)
+    if decision is not None and not args.json and not sys.stderr.isatty():
+        from troth.cli import output
+        from troth.trust import explain
+
+        output.note(explain.log_line(decision))
 
 
 def aimed(command: str, args: Namespace) -> str:
