@@ -147,8 +147,8 @@ def test_an_impostor_gets_no_byte_of_the_token(afar: Afar, tmp_path: Path) -> No
         assert problem["code"] == "TROTH-301"
         assert problem["next_command"].startswith(f"troth replace 127.0.0.1:{server.port} --expect")
         visits = server.settled(seen)
-        assert len(visits) == 1
-        assert [each.received + each.plain for each in visits] == [b""]
+        assert visits
+        assert {each.received + each.plain for each in visits} == {b""}
     finally:
         server.close()
 

@@ -114,6 +114,7 @@ class Client:
         self._token = token
         self._context = Context(store, server)
         self._connection: http.client.HTTPSConnection | None = None
+        self._socket: socket.socket | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -178,10 +179,9 @@ class Client:
 
         def stop() -> None:
             over.set()
-            sock = self._connection.sock if self._connection is not None else None
             with suppress(OSError):
-                if sock is not None:
-                    sock.shutdown(socket.SHUT_RDWR)
+                if self._socket is not None:
+                    self._socket.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(limit, stop)
         timer.daemon = True
@@ -189,7 +189,10 @@ class Client:
         try:
             connection = self._connected()
             connection.sock.settimeout(limit)
-            return self._exchange(connection, ask)
+            found = self._exchange(connection, ask)
+            if over.is_set():
+                raise TimeoutError  # what ends where it was cut off looks whole
+            return found
         except (OSError, http.client.HTTPException, TrothError):
             if over.is_set():
                 raise TimeoutError from None
@@ -207,6 +210,8 @@ class Client:
         made.auto_open = 0
         self._connection = made
         made.connect()
+        # The connection forgets its socket as soon as an answer says that it is the last, and then reads it.
+        self._socket = made.sock
         if known is None or not known.current:
             self._tell_first_use()
         return made
