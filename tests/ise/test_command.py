@@ -247,7 +247,7 @@ os.close(os.open(os.ttyname(0), os.O_RDWR))  # a session's first terminal become
 from troth.cli import ise
 from troth.errors import BadInput
 try:
-    found = ise._ask_password(argparse.Namespace(user="monitor", server="h"))
+    found = ise.ask_password(argparse.Namespace(user="monitor", server="h"))
 except BadInput as error:
     found = error.what
 open(sys.argv[1], "w").write(found)

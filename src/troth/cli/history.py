@@ -67,18 +67,27 @@ def _records(opened: TrustStore, args: argparse.Namespace) -> tuple[Endpoint | N
     from troth.store.journal import subject_of
 
     if args.what in DOMAINS:
-        subjects = (args.what, f"revocation:{args.what}", f"auto-ca-update:{args.what}")
-        found = [record for subject in subjects for record in opened.records(subject=subject)]
+        found = [record for subject in subjects_of(args.what) for record in opened.records(subject=subject)]
         return None, sorted(found, key=lambda record: record.seq)
     try:
         named = str(Fingerprint.parse(args.what))
     except BadFingerprint:
         entry = manage.resolve(opened, args.what, protocol=args.starttls)
         return entry.endpoint, list(opened.records(subject=subject_of(entry.endpoint)))
-    found = [record for record in opened.records() if named in (record.subject, *_texts(record.detail))]
+    found = [record for record in opened.records() if named_in(named, record.subject, record.detail)]
     if not found:
         raise NotFound(f"The journal does not name {named}.", next_command="troth list --all; troth list --revoked")
     return None, found
+
+
+def subjects_of(domain: str) -> tuple[str, ...]:
+    """Give what the journal's records about a domain are about."""
+    return domain, f"revocation:{domain}", f"auto-ca-update:{domain}"
+
+
+def named_in(named: str, subject: str, detail: object) -> bool:
+    """Whether a record of the journal names a fingerprint."""
+    return named in (subject, *_texts(detail))
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked."""
-    _require_sense(args)
+    require_sense(args)
     if args.action == "add":
         return _add(args)
     return {"list": _list, "test": _test, "remove": _remove}[args.action](args)
@@ -79,7 +79,12 @@ def node() -> Iterator[tuple[Servers, TrustStore]]:
         yield opened.ise, opened.store
 
 
-def _require_sense(args: argparse.Namespace) -> None:
+def require_sense(args: argparse.Namespace) -> None:
+    """Refuse what does not belong together.
+
+    Raises:
+        BadInput: Something is missing, or too much.
+    """
     from troth.errors import BadInput
 
     if args.action in ("add", "remove") and not args.server:
@@ -174,11 +179,16 @@ def _remove(args: argparse.Namespace) -> int:
 def _credentials(args: argparse.Namespace) -> Credentials:
     from troth.ise.models import Credentials
 
-    password = _read_password(args.password_file) if args.password_file else _ask_password(args)
+    password = read_password(args.password_file) if args.password_file else ask_password(args)
     return Credentials(args.user, password)
 
 
-def _read_password(path: str) -> str:
+def read_password(path: str) -> str:
+    """Read a password, or another secret of one line, from a file, or standard input for `-`.
+
+    Raises:
+        BadFile: It cannot be read, is too large, or is no text.
+    """
     import os
     import stat
     from pathlib import Path
@@ -204,7 +214,7 @@ def _read_password(path: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _ask_password(args: argparse.Namespace) -> str:
+def ask_password(args: argparse.Namespace) -> str:
     """Ask twice, without an echo; where there is no terminal nothing is asked."""
     import getpass
 

@@ -151,6 +151,12 @@ def parser_for(name: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
     parser.add_argument("--home", metavar="DIR", help="the folder of the trust store (default: $TROTH_HOME, else XDG)")
+    parser.add_argument(
+        "--server", dest="remote", metavar="URL", help="run it on this node, from afar (default: $TROTH_SERVER)"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="where the API token for --server lies (default: $TROTH_TOKEN_FILE)"
+    )
     load(name).configure(parser)
     return parser
 
@@ -163,6 +169,7 @@ def usage() -> str:
         "usage: troth COMMAND …\n\n"
         "Keeps the trust between a management server and the hosts it works with.\n\n"
         f"commands:\n{rows}\n\n"
+        "troth --server URL COMMAND … runs it on another machine's node, over its REST API.\n"
         "troth COMMAND --help tells all about one command. ncs speaks the incumbent's grammar.\n\n"
         f"{EXIT_CODES}\n"
         "example:\n"
@@ -171,7 +178,8 @@ def usage() -> str:
     )
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(given: list[str]) -> int:
+    leading, argv = _leading(given)
     if not argv or argv[0] in ("-h", "--help", "help"):
         if len(argv) > 1 and argv[1] in COMMANDS:
             parser_for(argv[1]).print_help()
@@ -186,14 +194,29 @@ def _dispatch(argv: list[str]) -> int:
     name = argv[0]
     if name not in COMMANDS:
         _unknown(name)
-    args = parser_for(name).parse_args(argv[1:])
+    args = parser_for(name).parse_args([*leading, *argv[1:]])
     if args.home:
         os.environ["TROTH_HOME"] = args.home
+    if args.remote is not None or os.environ.get("TROTH_SERVER"):
+        from troth.cli import remote
+
+        if remote.wanted(name, args):
+            return remote.run(name, args)
     try:
         return load(name).run(args)
     except TrothError as error:
         error.next_command = at_home(error.next_command, args.home)
         raise
+
+
+def _leading(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Part what may stand before the command from the rest, which begins with the command."""
+    rest = argv
+    found: list[str] = []
+    while rest and rest[0].partition("=")[0] in ("--server", "--token-file"):
+        taken = 1 if "=" in rest[0] else 2
+        found, rest = found + rest[:taken], rest[taken:]
+    return found, rest
 
 
 def at_home(command: str, home: str | None) -> str:

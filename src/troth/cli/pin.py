@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from troth.trust import changes
 
     place, fingerprint = common.place(args), common.wanted(args)
-    view = _only(certificates_from_pem(common.read_text(args.pem)), args.pem) if args.pem else None
+    view = only(certificates_from_pem(common.read_text(args.pem)), args.pem) if args.pem else None
     with common.store() as opened:
         entry = manage.pin(
             opened,
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     return changed("troth.pin/1", args, f"pinned  {entry.endpoint}  {held} ({args.kind})", entry)
 
 
-def _only(views: tuple[CertificateView, ...], name: str) -> CertificateView:
+def only(views: tuple[CertificateView, ...], name: str) -> CertificateView:
     """Give the one certificate of a file; of several, it cannot be told which is meant.
 
     Raises:

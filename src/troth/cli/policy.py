@@ -94,7 +94,7 @@ def _known(opened: TrustStore, args: argparse.Namespace) -> Entry:
     try:
         return manage.resolve(opened, args.what, protocol=args.starttls)
     except NotFound:
-        _refuse_near_domain(args.what)
+        refuse_near_domain(args.what)
         raise
 
 
@@ -108,7 +108,7 @@ def _responders(opened: TrustStore) -> list[str]:
 
 
 def _set(args: argparse.Namespace) -> int:
-    change = _change(args)
+    change = change_of(args)
     with common.store() as opened:
         if args.what in DOMAINS:
             of, domain, policy = args.what, args.what, _set_domain(opened, args, change)
@@ -131,7 +131,12 @@ def _set(args: argparse.Namespace) -> int:
     return 0
 
 
-def _change(args: argparse.Namespace) -> Override:
+def change_of(args: argparse.Namespace) -> Override:
+    """Read what is to be set.
+
+    Raises:
+        BadInput: Nothing, or what does not belong together.
+    """
     from troth.errors import BadInput
     from troth.model.entry import CheckMode, Expiry, Override, PinKind
 
@@ -182,7 +187,7 @@ def _set_endpoint(opened: TrustStore, args: argparse.Namespace, change: Override
         place = manage.resolve(opened, args.what, protocol=args.starttls).endpoint
     except NotFound:
         # An endpoint may get its policy before it is known; a word alone is rather a domain that was misspelt.
-        _refuse_near_domain(args.what)
+        refuse_near_domain(args.what)
         if _is_bare(args.what):
             raise BadInput(
                 f"{args.what} is no domain, and nothing is on record about {place}.",
@@ -192,7 +197,7 @@ def _set_endpoint(opened: TrustStore, args: argparse.Namespace, change: Override
     return manage.set_policy(opened, place, change, domain=args.domain, reset=args.mode == _RESET)
 
 
-def _refuse_near_domain(text: str) -> None:
+def refuse_near_domain(text: str) -> None:
     """Refuse a word that is nearly a domain's name.
 
     Raises:
@@ -215,10 +220,15 @@ def _is_bare(text: str) -> bool:
     return not any(character in text for character in ".:_[")
 
 
+def loose_note(mode: str, of: str) -> str:
+    """Say what is given up by a mode; empty if nothing is."""
+    return _LOOSE[mode].format(of=of) if mode in _LOOSE else ""
+
+
 def _notes(opened: TrustStore, of: str, domain: str, policy: Policy) -> list[str]:
     from troth.store.authorities import vouches
 
-    found = [_LOOSE[policy.mode].format(of=of)] if policy.mode in _LOOSE else []
+    found = [loose_note(policy.mode, of)] if loose_note(policy.mode, of) else []
     if policy.mode.value == "ca" and not vouches(opened, domain):
         found.append(
             f"{domain} trusts no CA yet, so every host is rejected: ncs certvalidation trusted-ca-store importcacert"

@@ -35,22 +35,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Revoke, and say where it was trusted."""
     from troth import manage
-    from troth.errors import BadFingerprint
     from troth.model.fingerprint import Fingerprint
 
     places: tuple[Endpoint, ...]
 
     with common.store() as opened:
-        try:
+        if means_fingerprint(args.what):
             fingerprint = Fingerprint.parse(args.what)
-        except BadFingerprint:
-            if _LIKE_FINGERPRINT.match(args.what.strip()):
-                raise
+            revoked, places = [fingerprint], opened.revoke(fingerprint, reason=args.reason)
+        else:
             args.endpoint = args.what
             entry = common.entry(opened, args)
             revoked, places = manage.revoke_entry(opened, entry, reason=args.reason), (entry.endpoint,)
-        else:
-            revoked, places = [fingerprint], opened.revoke(fingerprint, reason=args.reason)
     if args.json:
         names = [str(each) for each in places]
         output.document("troth.revoke/1", revoked=[str(each) for each in revoked], endpoints=names)
@@ -59,3 +55,15 @@ def run(args: argparse.Namespace) -> int:
             output.say(f"revoked  {each}")
         output.say("  on record at " + ", ".join(map(str, places)) if places else "  it was on record nowhere")
     return 0
+
+
+def means_fingerprint(text: str) -> bool:
+    """Whether a text is a fingerprint, or can only be meant for one; it is no endpoint then."""
+    from troth.errors import BadFingerprint
+    from troth.model.fingerprint import Fingerprint
+
+    try:
+        Fingerprint.parse(text)
+    except BadFingerprint:
+        return _LIKE_FINGERPRINT.match(text.strip()) is not None
+    return True

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         with desk.opened() as here:
             found = [here.board.silence(_by(wanted, here.who))]
     elif args.action == "remove":
-        number = _number(args.what)
+        number = number_of(args.what)
         with desk.opened() as here:
             found = [here.board.end_silence(number, who=here.who)]
     else:
@@ -92,7 +92,12 @@ def _by(silence: Silence, who: str) -> Silence:
     return replace(silence, who=who)
 
 
-def _number(text: str | None) -> int:
+def number_of(text: str | None) -> int:
+    """Read a silence's number.
+
+    Raises:
+        BadInput: It is none.
+    """
     from troth.errors import BadInput
 
     if not (text and text.isascii() and text.isdigit() and len(text) < 16):

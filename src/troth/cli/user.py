@@ -68,17 +68,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
+    require_sense(args)
+    action, _ = _ACTIONS[args.action]
+    with opened() as (accounts, audit):
+        return action(args, accounts, audit)
+
+
+def require_sense(args: argparse.Namespace) -> None:
+    """Refuse what does not belong together.
+
+    Raises:
+        BadInput: Something is missing, or too much.
+    """
     from troth.errors import BadInput
 
-    action, needs = _ACTIONS[args.action]
+    _, needs = _ACTIONS[args.action]
     if "name" in needs and args.name is None:
         raise BadInput("Name the user.", next_command=f"troth user {args.action} NAME")
     if ("value" in needs) != (args.value is not None):
         raise BadInput(
             "A new role is given to the action role, and to no other.", next_command="troth user role NAME ROLE"
         )
-    with opened() as (accounts, audit):
-        return action(args, accounts, audit)
 
 
 @contextmanager

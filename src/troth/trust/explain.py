@@ -57,13 +57,28 @@ _BY_CHAIN = frozenset({ChangeClass.CA_DOWNGRADED, ChangeClass.WRONG_NAME, Change
 
 def headline(decision: Decision) -> str:
     """Say what happened, in one sentence."""
-    if decision.verdict is Verdict.CHANGED and decision.change is ChangeClass.NOT_EXPECTED:
-        return f"{decision.endpoint} did not present the expected certificate."
-    if decision.verdict is Verdict.INVALID_CHAIN:
-        return _CHAIN[_fault(decision)].format(at=decision.endpoint) + "."
-    if decision.verdict is Verdict.EXPIRED and (decision.entry is None or not decision.entry.recorded):
-        return f"{decision.endpoint} is new, and its certificate is outside its dates."
-    return _WHAT[decision.verdict].format(at=decision.endpoint) + "."
+    known = decision.entry is not None and decision.entry.recorded
+    fault = _fault(decision) if decision.verdict is Verdict.INVALID_CHAIN else None
+    return sentence(f"{decision.endpoint}", decision.verdict, decision.change, fault, known=known)
+
+
+def sentence(at: str, verdict: Verdict, change: ChangeClass | None, fault: ChainFault | None, *, known: bool) -> str:
+    """Say what happened, in one sentence, for those who have the decision's document alone.
+
+    Args:
+        at: The endpoint.
+        verdict: The verdict.
+        change: What the change looks like, where there is one.
+        fault: What is wrong with the chain, where something is.
+        known: Whether something was on record.
+    """
+    if verdict is Verdict.CHANGED and change is ChangeClass.NOT_EXPECTED:
+        return f"{at} did not present the expected certificate."
+    if verdict is Verdict.INVALID_CHAIN and fault is not None:
+        return _CHAIN[fault].format(at=at) + "."
+    if verdict is Verdict.EXPIRED and not known:
+        return f"{at} is new, and its certificate is outside its dates."
+    return _WHAT[verdict].format(at=at) + "."
 
 
 def reason(decision: Decision) -> str:
