@@ -244,8 +244,8 @@ def policy(client: Client, args: Namespace) -> int:
 
 
 def _show_policy(client: Client, args: Namespace) -> int:
-    known = client.json(ROWS["policy show"].ask(args))
-    rows = [{**each, "revocation": known["revocation"].get(each["of"])} for each in known["policies"]]
+    rows = client.json(ROWS["policy show"].ask(args))["policies"]
+    revocation = {each["of"]: each["revocation"] for each in rows}
     force = None
     if args.what in DOMAINS:
         rows = [each for each in rows if each["of"] == args.what]
@@ -255,7 +255,7 @@ def _show_policy(client: Client, args: Namespace) -> int:
         none = {"of": of, "mode": None, "pin": None, "expired": None, "revocation": None}
         own = next((each for each in rows if each["of"] == of), none)
         rows = [*(each for each in rows if each["of"] == domain), own]
-        force = {"of": of, **entry["policy"], "revocation": known["revocation"].get(domain), "domain": domain}
+        force = {"of": of, **entry["policy"], "revocation": revocation.get(domain), "domain": domain}
     asked = client.json(ROWS["policy responders"].ask(args))
     responders = [asked[name] for name in ("url1", "url2") if asked[name] and asked["custom"]]
     if not args.json and not args.quiet:
@@ -288,7 +288,8 @@ def _set_policy(client: Client, args: Namespace) -> int:
                     next_command=f"troth policy set {args.what}:443 …, with its port, if you mean a host",
                 )
         found = client.json(ROWS["policy set"].ask(args))
-    revocation = client.json(ROWS["policy show"].ask(args))["revocation"].get(domain)
+    every = client.json(ROWS["policy show"].ask(args))["policies"]
+    revocation = next((each["revocation"] for each in every if each["of"] == domain), None)
     place = "" if found["of"] == domain else f"in {domain}: "
     line = f"{place}{found['mode']}, pins {found['pin']}, expired {found['expired']}, revocation {revocation}"
     document = {**found, "revocation": revocation, "domain": domain}
