@@ -490,16 +490,6 @@ def test_a_hint_changes_no_verdict(store: Store) -> None:
     ]
 
 
-def test_a_newer_list_takes_the_place_of_an_older_one(store: Store) -> None:
-    """There is one hint per host and port: the last list's, cut to a bounded length."""
-    for subject in ("/CN=one", "/CN=" + "x" * 3000):
-        exchange.take_over(store, load(f"host=192.0.2.1_8082;  subject= {subject}\n"), source=f"list of {len(subject)}")
-    found = store.hint(A)
-    assert found is not None
-    assert found[1] == "list of 3004"
-    assert len(found[0]) == 1024
-
-
 def test_a_newer_list_does_not_take_the_place_of_an_older_one(store: Store) -> None:
     """There is one hint per host and port, the first list's, cut to a bounded length; what differs is reported."""
     long = "/CN=" + "x" * 3000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -412,8 +413,11 @@ def test_threat_6_an_interrupted_check_stores_nothing(more: tuple[str, ...], tmp
         silent.close()
     assert process.returncode == 130
     assert out == b""
-    assert len(err.decode().strip().splitlines()) == 1
-    assert "interrupted" in err.decode()
+    if "--json" in more:
+        assert json.loads(err)["code"] == "TROTH-102"
+    else:
+        assert len(err.decode().strip().splitlines()) == 1
+        assert "Interrupted; nothing that was not confirmed was stored" in err.decode()
     with open_store(home / "trust.db") as store:
         assert list(store.entries()) == []
         assert list(store.records()) == []

@@ -71,9 +71,9 @@ def _show(args: argparse.Namespace) -> int:
 
     with desk.opened() as here:
         found = [here.channels.get(args.what)] if args.what else here.channels.configured()
-        documents = [documents.channel(here.channels, each) for each in found]
+        told = [documents.channel(here.channels, each) for each in found]
     if args.json:
-        output.document("troth.mail/1", channels=documents)
+        output.document("troth.mail/1", channels=told)
     elif not args.quiet:
         if not found:
             output.note("no channels; to begin: troth mail set smtp HOST --from ADDRESS --to ADDRESS")
@@ -86,7 +86,7 @@ def _show(args: argparse.Namespace) -> int:
                 "on" if each.enabled else "off",
                 each.trouble or "-",
             )
-            for each, document in zip(found, documents, strict=True)
+            for each, document in zip(found, told, strict=True)
         ]
         output.table(("NAME", "GOES TO", "LEAST", "STATE", "TROUBLE"), rows)
     return 0
@@ -103,12 +103,12 @@ def _set(args: argparse.Namespace) -> int:
         made = here.channels.set(
             name, settings, secret=secret, least=Severity(args.least), enabled=not args.off, who=here.who
         )
-        document = documents.channel(here.channels, here.channels.get(name))
+        kept = documents.channel(here.channels, here.channels.get(name))
         here.outbox.hurry(name)
     if args.json:
-        output.document("troth.mail/1", channels=[document], **({"secret": made.decode()} if made else {}))
+        output.document("troth.mail/1", channels=[kept], **({"secret": made.decode()} if made else {}))
     elif not args.quiet:
-        output.say(f"set  {name}: {document['destination']}")
+        output.say(f"set  {name}: {kept['destination']}")
         if made:
             output.say(f"  the secret that its calls are signed with, shown this once: {made.decode()}")
         output.note(f"next: troth mail test {name}")
