@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _STYLES = {"bad": "31;1", "good": "32", "warn": "33", "dim": "2", "strong": "1"}
+# What needs no second look: most lines are of these, and a list has thousands.
+_PLAIN = re.compile("[ -~…]*")
 _OURS = re.compile("(" + "|".join(re.escape(f"\x1b[{code}m") for code in (*_STYLES.values(), "0")) + ")")
 
 
@@ -43,7 +45,7 @@ def harmless(text: str, stream: TextIO | None = None) -> str:
 
     What certificates, files and people say stands in it. Our own colours stay, where there is a terminal that has them.
     """
-    if text.isascii() and text.isprintable():
+    if _PLAIN.fullmatch(text):
         return text
     pieces = _OURS.split(text) if _styles(sys.stdout if stream is None else stream) else [text]
     return "".join(each if _OURS.fullmatch(each) else _escaped(each) for each in pieces)
@@ -72,8 +74,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     say(styled(text[0], "dim"))
-    for line in text[1:]:
-        say(line)
+    sys.stdout.write("".join(harmless(line) + "\n" for line in text[1:]))
 
 
 def complain(error: TrothError, *, as_json: bool) -> None:
