@@ -239,7 +239,7 @@ def test_threat_11_no_road_leads_past_the_verdict(
     server.change()
     port = plain.port if sink else server.port
     with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=1)) as raw:
-        context = Context(store, here(server.port))
+        context = Context(store, here(server.port), proxied=sink)
         tls = (certified(context) if client else context).wrap_socket(raw, do_handshake_on_connect=False)
         with tls:
             for _ in range(3):

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from troth.errors import BadEndpoint, BadInput
-from troth.model.endpoint import Endpoint, canonical_host
-from troth.model.entry import DEFAULT_DOMAIN, Expiry
+from troth.model.endpoint import PROTOCOLS, Endpoint, canonical_host
+from troth.model.entry import DEFAULT_DOMAIN, DOMAINS, Expiry
 from troth.model.fingerprint import Fingerprint
+from troth.model.text import printable
 from troth.tls.base import anchor, client_context
 from troth.tls.guard import GuardedContext, GuardedObject
 from troth.tls.judging import EndpointJudge, Trust
@@ -50,6 +51,7 @@ class Context(SettableContext):
         domain: The domain of endpoints that are new.
         starttls: The STARTTLS protocol that is spoken first; `tls` for none.
         expect: The fingerprint that the first use must have.
+        proxied: Whether its sockets go to a proxy, so that their port is not the endpoint's.
         server_name: The server name to send to the endpoint, where it is another than the endpoint's host.
     """
 
@@ -65,8 +67,11 @@ class Context(SettableContext):
         starttls: str = "tls",
         expect: Fingerprint | str | None = None,
         server_name: str = "",
+        proxied: bool = False,
     ):
+        _require_words(store, domain, starttls)
         super().__init__(Settings())
+        self._proxied = proxied
         self._inner: dict[tuple[Endpoint, bool, str], _Inner] = {}
         self._bound: dict[Endpoint, Context] = {}
         self._store = store
@@ -98,7 +103,9 @@ class Context(SettableContext):
         now = Trust.read(self._store, self._endpoint, self._domain)
         return all(trust.says_the_same(now) for trust in judged)
 
-    def bind(self, endpoint: Endpoint | str, *, starttls: str | None = None, server_name: str = "") -> Context:
+    def bind(
+        self, endpoint: Endpoint | str, *, starttls: str | None = None, server_name: str = "", proxied: bool = False
+    ) -> Context:
         """Make a context with the same settings for one endpoint; what is set on this one later counts there too."""
         bound = Context(
             self._store,
@@ -107,6 +114,7 @@ class Context(SettableContext):
             starttls=starttls or self._starttls,
             expect=self._expect,
             server_name=server_name,
+            proxied=proxied or self._proxied,
         )
         bound.settings = Settings(self.settings)
         return bound
@@ -121,13 +129,14 @@ class Context(SettableContext):
                 for all its users.
         """
         endpoint = Endpoint(canonical_host(host), port, self._starttls)
+        # Whoever names host and port for each connection has sent it there, through whatever is in between.
         if not shared:
-            return self.bind(endpoint)
+            return self.bind(endpoint, proxied=True)
         if self._endpoint == endpoint:
             return self
         held = self._bound.get(endpoint)
         if held is None:
-            held = self._bound[endpoint] = self.bind(endpoint)
+            held = self._bound[endpoint] = self.bind(endpoint, proxied=True)
             _limit(self._bound)
         return held
 
@@ -142,6 +151,7 @@ class Context(SettableContext):
         asked = _name(options.get("server_hostname"))
         endpoint = self._endpoint or self._peer(sock, asked)
         options["server_hostname"] = name = self._name_for(endpoint, asked)
+        self._require_port(sock, endpoint)
         try:
             inner = self._context_for(endpoint, sock=True, name=name)
         except Exception:
@@ -192,6 +202,22 @@ class Context(SettableContext):
                 next_command="use Context(store, 'host:port')",
             )
         return Endpoint(name or canonical_host(address[0]), address[1], self._starttls)
+
+    def _require_port(self, sock: Any, endpoint: Endpoint) -> None:
+        """Refuse a connection that goes to another port: what answers there is no business of this endpoint's pin."""
+        if self._endpoint is None or self._proxied:
+            return
+        try:
+            address = sock.getpeername()
+        except OSError:
+            return  # it connects later, and is held to the endpoint by whoever connects it
+        if isinstance(address, tuple) and len(address) > 1 and address[1] != endpoint.port:
+            sock.close()
+            raise BadEndpoint(
+                f"This context is bound to {endpoint}, and the connection goes to port {address[1]}.",
+                why="a pin belongs to one host and port",
+                next_command=f"bind another: context.bind('{endpoint.host}:{address[1]}'); behind a proxy: proxied=True",
+            )
 
     def _name_for(self, endpoint: Endpoint, asked: str) -> str:
         """Give the server name to send. A context that is bound to one host is not for another (redirects)."""
@@ -245,6 +271,18 @@ class Context(SettableContext):
         inner.guard = judge
         inner.withholds = self.dress(inner)
         return _Inner(state, trust, inner, judge)
+
+
+def _require_words(store: object, domain: str, starttls: str) -> None:
+    """Refuse a misspelt word: as a domain, it would be a new one with the policy of none."""
+    if not hasattr(store, "judge"):
+        raise BadInput(f"A context needs a trust store, not {type(store).__name__}.", next_command="troth.open_store()")
+    if domain not in DOMAINS:
+        raise BadInput(f"There is no domain {printable(repr(domain), 80)}.", why="known are " + ", ".join(DOMAINS))
+    if starttls not in PROTOCOLS:
+        raise BadInput(
+            f"Troth does not speak {printable(repr(starttls), 80)}.", why="known are " + ", ".join(PROTOCOLS)
+        )
 
 
 def _name(value: str | bytes | None) -> str:

@@ -171,7 +171,7 @@ def _load_client(inner: ssl.SSLContext, client: Client) -> None:
 
 _SETTERS: dict[str, Any] = {
     "options": _set_options,
-    "minimum_version": lambda inner, value: setattr(inner, "minimum_version", value),
+    "minimum_version": lambda inner, value: setattr(inner, "minimum_version", _floor(value)),
     "maximum_version": lambda inner, value: setattr(inner, "maximum_version", value),
     "ciphers": lambda inner, value: inner.set_ciphers(value),
     "curve": lambda inner, value: inner.set_ecdh_curve(value),
@@ -180,3 +180,10 @@ _SETTERS: dict[str, Any] = {
     "post_handshake_auth": lambda inner, value: setattr(inner, "post_handshake_auth", value),
     "client": _load_client,
 }
+
+
+def _floor(version: ssl.TLSVersion) -> ssl.TLSVersion:
+    """Older versions than TLS 1.2 are broken: nobody sets them by being asked to."""
+    if version == ssl.TLSVersion.MAXIMUM_SUPPORTED:
+        return version
+    return max(version, ssl.TLSVersion.TLSv1_2)
