@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from troth import documents
 from troth.cli import output
 from troth.cli.listed import listed
 from troth.model.words import DOMAINS
@@ -36,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     found = listed(domain=args.domain, deleted=args.all)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if args.json:
+        from troth import documents
+
         output.document("troth.list/1", entries=[documents.listed(each, now) for each in found])
     elif args.quiet:
         pass
@@ -70,6 +71,7 @@ def _option(domain: str | None) -> str:
 
 
 def _revoked(args: argparse.Namespace) -> int:
+    from troth import documents
     from troth.cli import common
 
     with common.store() as opened:
@@ -89,6 +91,7 @@ def _revoked(args: argparse.Namespace) -> int:
 
 
 def _hints(args: argparse.Namespace) -> int:
+    from troth import documents
     from troth.cli import common
 
     with common.store() as opened:

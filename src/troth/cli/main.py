@@ -125,6 +125,19 @@ def _run_guarded(run: object, *, as_json: bool) -> int:
 class Parser(argparse.ArgumentParser):
     """A parser whose refusals are errors like all others: with a code, a next command, and no control character."""
 
+    _width = 100
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        # Each argument that is added makes one; left to itself, each would ask how wide the terminal is.
+        return self.formatter_class(prog=self.prog, width=self._width)  # type: ignore[call-arg]  # all of them take it
+
+    def format_help(self) -> str:
+        """Give the help, as wide as the terminal."""
+        import shutil
+
+        self._width = shutil.get_terminal_size().columns - 2
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         """Refuse a call."""
         from troth.errors import BadInput

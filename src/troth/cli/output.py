@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -21,6 +20,8 @@ _OURS = re.compile("(" + "|".join(re.escape(f"\x1b[{code}m") for code in (*_STYL
 
 def document(schema: str, **fields: object) -> None:
     """Print one JSON document that names its schema."""
+    import json
+
     json.dump({"schema": schema, **fields}, sys.stdout, indent=2, ensure_ascii=True)
     sys.stdout.write("\n")
 
@@ -80,6 +81,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def complain(error: TrothError, *, as_json: bool) -> None:
     """Print a failure to standard error: what, why, next; or as an RFC 9457 document."""
     if as_json:
+        import json
+
         json.dump(error.problem(), sys.stderr, indent=2, ensure_ascii=True)
         sys.stderr.write("\n")
         return
