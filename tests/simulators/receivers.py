@@ -183,7 +183,10 @@ class Hook(Certified):
                 self.request.close()
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # the sender died in the middle: that is no call
                 hook.calls.append(Call(self.path, dict(self.headers.items()), body))
                 self.send_response(hook.status)
                 if hook.location:
