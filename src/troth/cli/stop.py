@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from troth.cli import output
+from troth.cli import common, output
 
 if TYPE_CHECKING:
     import argparse
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--timeout", type=float, default=90.0, metavar="SECONDS", help="how long to wait for its end (default: 90)"
+        "--timeout",
+        type=common.seconds,
+        default=90.0,
+        metavar="SECONDS",
+        help="how long to wait for its end (default: 90)",
     )
 
 
